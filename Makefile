@@ -1,0 +1,58 @@
+# Floway. `make serve` runs it, `make demo` shows it without a subscription, `make test` and `make check` are for its authors.
+# Needs Python 3.11 or newer; everything else is installed into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+SCRATCH = $$(mktemp -d)
+
+.PHONY: serve demo test test-clients test-cli check format clean
+
+serve: $(VENV)/.installed
+	@exec $(BIN)/python manage.py serve --migrate
+
+demo: $(VENV)/.installed
+	@FLOWAY_DATA_DIR=data/demo exec $(BIN)/python manage.py demo
+
+test: $(VENV)/.installed-dev
+	$(PYTEST)
+
+# A served gateway driven by the OpenAI SDK.
+test-clients: $(VENV)/.installed-dev
+	$(PYTEST) -m sdk tests/clients
+
+# The official client, found by FLOWAY_TEST_CODEX_BIN, in a network namespace with loopback alone: it calls home.
+test-cli: $(VENV)/.installed-dev
+	unshare --net sh -c 'ip link set lo up && exec $(PYTEST) -m cli tests/clients'
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	data=$(SCRATCH) && FLOWAY_DATA_DIR=$$data $(BIN)/mypy; status=$$?; rm -rf $$data; exit $$status
+	$(BIN)/lint-imports
+	data=$(SCRATCH) && export FLOWAY_DATA_DIR=$$data \
+		&& $(BIN)/python manage.py check --fail-level WARNING && $(BIN)/python manage.py makemigrations --check --dry-run; \
+		status=$$?; rm -rf $$data; exit $$status
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo 'Floway needs Python 3.11 or newer; name another with `make PYTHON=python3.12 …`.' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
+		|| { echo 'This Python cannot make virtual environments. On Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements.txt requirements-dev.txt | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@ $(VENV)/.installed

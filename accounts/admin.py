@@ -1,0 +1,389 @@
+"""The operator's pages for credentials and API keys. No page shows a token; a key is shown once, when it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db import models, transaction
+from django.db.models import Prefetch, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.decorators import method_decorator
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.views.decorators.debug import sensitive_post_parameters
+
+from accounts import importing, keys
+from accounts.forms import ImportForm, IssueForm, MomentInput, import_help, provider_label
+from accounts.health import allowance, health, looked_at, tokens
+from accounts.models import ApiKey, ApiKeySecret, OAuthCredential
+from floway import markup
+from floway.providers import registry
+
+if TYPE_CHECKING:
+    CredentialModelAdmin = admin.ModelAdmin[OAuthCredential]
+    KeyModelAdmin = admin.ModelAdmin[ApiKey]
+else:
+    CredentialModelAdmin = KeyModelAdmin = admin.ModelAdmin
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Something done to a row after a page that says what it means.
+
+    :param consequences: sentences; {running} stands for how many requests are in flight.
+    """
+
+    name: str
+    verb: str
+    consequences: tuple[str, ...]
+    destructive: bool
+
+
+DISABLE = Act(
+    "disable",
+    "Disable",
+    (
+        "Requests in flight with it ({running} now) go on to their end.",
+        "New requests use another usable credential; while there is none they are answered 503.",
+        "Its tokens stay, and it can be enabled again. While it is disabled nothing refreshes them.",
+    ),
+    destructive=True,
+)
+ENABLE = Act(
+    "enable",
+    "Enable",
+    (
+        "New requests may use it from now on.",
+        "If its login has ended meanwhile, the first request finds out and it becomes “needs sign-in”: import it again then.",
+    ),
+    destructive=False,
+)
+ROTATE = Act(
+    "rotate",
+    "Rotate",
+    (
+        "The key gets a new secret, shown once on the next page.",
+        "The old secret stops working at once: callers get 401 until they have the new one.",
+        "Requests in flight ({running} now) go on to their end. Conversations and settings stay.",
+    ),
+    destructive=True,
+)
+
+
+class StateFilter(admin.SimpleListFilter):
+    """The operator's question: which can be used, which need me?"""
+
+    title = "health"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+        """One entry a state."""
+        return [("active", "usable"), ("needs_sign_in", "needs sign-in"), ("disabled", "disabled")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """The rows in the state chosen."""
+        return queryset.filter(state=self.value()) if self.value() else queryset
+
+
+class KeyFilter(admin.SimpleListFilter):
+    """The operator's question: which keys can call?"""
+
+    title = "can it call"
+    parameter_name = "calls"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+        """Yes, or why not."""
+        return [("yes", "yes"), ("expired", "no, expired"), ("disabled", "no, disabled")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """The keys that answer the question so."""
+        now = timezone.now()
+        if self.value() == "yes":
+            return queryset.filter(pk__in=ApiKey.objects.usable(now))
+        if self.value() == "expired":
+            return queryset.filter(expires_at__lte=now)
+        return queryset.filter(enabled=False) if self.value() == "disabled" else queryset
+
+
+class Lasting:
+    """Rows that history hangs on: they are switched off, not deleted. They have pages of their own for adding."""
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The table under its own name."""
+        title = str(self.opts.verbose_name_plural)  # type: ignore[attr-defined] # mixed into a ModelAdmin
+        named = {"title": title[:1].upper() + title[1:], **(extra_context or {})}
+        return super().changelist_view(request, named)  # type: ignore[misc] # the same
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Saving leads back or stays; adding is another page."""
+        plain = {"show_save_and_add_another": False, **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, plain)  # type: ignore[misc] # the same
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Never."""
+        return False
+
+
+def _page(
+    model_admin: admin.ModelAdmin[Any], request: HttpRequest, template: str, title: str, **context: Any
+) -> TemplateResponse:
+    base = {**model_admin.admin_site.each_context(request), "opts": model_admin.opts, "title": title, **context}
+    return TemplateResponse(request, template, base, headers={"Cache-Control": "no-store"})
+
+
+def _changeable(model_admin: admin.ModelAdmin[Any], request: HttpRequest, object_id: str) -> Any:
+    row = model_admin.get_object(request, object_id)
+    if not model_admin.has_change_permission(request, row):
+        raise PermissionDenied
+    if row is None:
+        raise Http404
+    return row
+
+
+def _confirmation(model_admin: admin.ModelAdmin[Any], request: HttpRequest, row: Any, act: Act) -> TemplateResponse:
+    running = row.exchanges.filter(finished_at=None).count()
+    consequences = [sentence.format(running=running) for sentence in act.consequences]
+    title = f"{act.verb} {markup.clean(row)}?"
+    return _page(model_admin, request, "console/confirm.html", title, act=act, row=row, consequences=consequences)
+
+
+def _address(model: type[models.Model], name: str) -> str:
+    return f"{model._meta.app_label}_{model._meta.model_name}_{name}"
+
+
+def _change_url(row: models.Model) -> str:
+    return reverse(f"admin:{_address(type(row), 'change')}", args=[row.pk])
+
+
+def _route(model_admin: admin.ModelAdmin[Any], act: Act, view: Callable[..., HttpResponse]) -> URLPattern:
+    wrapped = model_admin.admin_site.admin_view(view)
+    return path(f"<path:object_id>/{act.name}/", wrapped, {"act": act}, name=_address(model_admin.model, act.name))
+
+
+@admin.register(OAuthCredential)
+class CredentialAdmin(Lasting, CredentialModelAdmin):
+    """Logins: imported, watched, switched off and on."""
+
+    list_display = ("name", "health", "email", "plan", "provider_name", "token", "allowances")
+    list_filter = (StateFilter, "provider")
+    list_per_page = 25
+    search_fields = ("label", "email", "account_id")
+    show_full_result_count = False
+    actions = None
+    actions_on_top = True
+    change_form_template = "console/credential.html"
+    readonly_fields = (
+        "health",
+        "since",
+        "email",
+        "plan",
+        "provider_name",
+        "account_id",
+        "user_id",
+        "openai_device_id",
+        "token",
+        "allowances",
+        "imported",
+    )
+    fieldsets: ClassVar = [
+        (None, {"fields": ("label", "health", "since")}),
+        (
+            "Login",
+            {"fields": ("token", "imported", "email", "plan", "provider_name", "account_id", "user_id", "openai_device_id")},
+        ),
+        ("Allowances, as last told", {"fields": ("allowances",)}),
+    ]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[OAuthCredential]:
+        """Without anything sealed."""
+        return looked_at()
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """An import may replace the tokens of a login that is there, so changing must be allowed too."""
+        return super().has_add_permission(request) and self.has_change_permission(request)
+
+    def get_urls(self) -> list[URLPattern]:
+        """With the acts' pages before the admin's own."""
+        return [_route(self, DISABLE, self.switch_view), _route(self, ENABLE, self.switch_view), *super().get_urls()]
+
+    @admin.display(description="credential", ordering="label")
+    def name(self, credential: OAuthCredential) -> str:
+        """As the operator calls it."""
+        return markup.clean(credential)
+
+    @admin.display(description="health", ordering="state")
+    def health(self, credential: OAuthCredential) -> SafeString:
+        """Its state and the reason for it."""
+        found = health(credential, timezone.now())
+        return format_html(
+            "{} {}", found.badge, format_html('<div class="reason">{}</div>', found.reason) if found.reason else ""
+        )
+
+    @admin.display(description="in this state")
+    def since(self, credential: OAuthCredential) -> SafeString:
+        """When it entered its state."""
+        return format_html("since {}", markup.stamp(credential.state_since))
+
+    @admin.display(description="provider", ordering="provider")
+    def provider_name(self, credential: OAuthCredential) -> str:
+        """As people call it."""
+        return provider_label(credential.provider)
+
+    @admin.display(description="access token", ordering="tokens__access_expires_at")
+    def token(self, credential: OAuthCredential) -> SafeString:
+        """When it expires and when it was refreshed; never itself."""
+        row, now = tokens(credential), timezone.now()
+        if row is None:
+            return markup.NOTHING
+        expired = row.access_expires_at is not None and row.access_expires_at <= now
+        verb = "expired" if expired else "expires"
+        refreshed = markup.relative(row.refreshed_at, now)
+        return format_html("{} {},<br>refreshed {}", verb, markup.relative(row.access_expires_at, now), refreshed)
+
+    @admin.display(description="allowances")
+    def allowances(self, credential: OAuthCredential) -> SafeString:
+        """A meter for each window, as an answer last told it."""
+        now = timezone.now()
+        lines = format_html_join("", "<li>{}</li>", ((allowance(reading, now),) for reading in credential.quota.all()))
+        return format_html('<ul class="meters">{}</ul>', lines) if lines else markup.NOTHING
+
+    @admin.display(description="imported")
+    def imported(self, credential: OAuthCredential) -> SafeString:
+        """Last time, and the first."""
+        return format_html("{} (first {})", markup.stamp(credential.imported_at), markup.stamp(credential.created_at))
+
+    @method_decorator(sensitive_post_parameters("paste", "upload"))
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """Import a login."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form = ImportForm(request.POST or None, request.FILES or None)
+        if request.method == "POST" and form.is_valid() and (imported := self._import(request, form)):
+            return HttpResponseRedirect(_change_url(imported.credential))
+        helps = [(provider_label(slug), import_help(slug)) for slug in registry.slugs()]
+        return _page(self, request, "console/import.html", "Import a credential", form=form, helps=helps)
+
+    def _import(self, request: HttpRequest, form: forms.Form) -> importing.Imported | None:
+        try:
+            imported = importing.import_credential(form.cleaned_data["document"], provider=form.cleaned_data["provider"])
+        except importing.ImportRefused as refused:
+            form.add_error(None, str(refused))
+            return None
+        credential = imported.credential
+        if imported.created:
+            self.log_addition(request, credential, "Imported.")
+            self.message_user(request, f"Imported {markup.clean(credential)}.", messages.SUCCESS)
+        else:
+            self.log_change(request, credential, "Imported again: tokens replaced.")
+            self.message_user(
+                request, f"{markup.clean(credential)} was known: its tokens are replaced, its history stays.", messages.SUCCESS
+            )
+        return imported
+
+    def switch_view(self, request: HttpRequest, object_id: str, act: Act) -> HttpResponse:
+        """Disable or enable, asked first."""
+        credential = _changeable(self, request, object_id)
+        if request.method != "POST":
+            return _confirmation(self, request, credential, act)
+        state = OAuthCredential.State
+        source = {state.DISABLED} if act is ENABLE else {state.ACTIVE, state.NEEDS_SIGN_IN}
+        with transaction.atomic():
+            for row in OAuthCredential.objects.select_for_update().filter(pk=credential.pk, state__in=source):
+                row.enter(state.ACTIVE if act is ENABLE else state.DISABLED, f"{act.verb}d by {request.user.get_username()}.")
+                self.log_change(request, row, f"{act.verb}d.")
+        self.message_user(request, f"{markup.clean(credential)}: {act.verb.lower()}d.", messages.SUCCESS)
+        return HttpResponseRedirect(_change_url(credential))
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(Lasting, KeyModelAdmin):
+    """Keys: issued, listed by what is visible of them, rotated."""
+
+    list_display = ("name", "prefixes", "calls", "strict", "expires", "used", "provider_name")
+    list_filter = (KeyFilter, "strict", "provider")
+    list_per_page = 25
+    search_fields = ("name",)
+    show_full_result_count = False
+    actions = None
+    actions_on_top = True
+    change_form_template = "console/api_key.html"
+    formfield_overrides: ClassVar = {models.DateTimeField: {"form_class": forms.DateTimeField, "widget": MomentInput}}
+    fields = ("name", "enabled", "strict", "expires_at", "prefixes", "provider_name", "used", "created")
+    readonly_fields = ("prefixes", "provider_name", "used", "created")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ApiKey]:
+        """With what is visible of the secrets, without their hashes."""
+        visible = ApiKeySecret.objects.defer("digest")
+        return super().get_queryset(request).prefetch_related(Prefetch("secrets", visible))
+
+    def get_urls(self) -> list[URLPattern]:
+        """With rotation before the admin's own."""
+        return [_route(self, ROTATE, self.rotate_view), *super().get_urls()]
+
+    @admin.display(description="begins with")
+    def prefixes(self, key: ApiKey) -> SafeString:
+        """The visible beginning of each secret."""
+        shown = ((markup.clean(secret.prefix),) for secret in key.secrets.all())
+        return format_html_join(" ", '<code class="id">{}…</code>', shown) or markup.NOTHING
+
+    @admin.display(description="can call", ordering="enabled")
+    def calls(self, key: ApiKey) -> SafeString:
+        """Whether it may call now, and why not."""
+        if not key.enabled:
+            return markup.badge("off", "disabled")
+        return markup.badge("ok", "yes") if key.may_call(timezone.now()) else markup.badge("warn", "expired")
+
+    @admin.display(description="expires", ordering="expires_at")
+    def expires(self, key: ApiKey) -> SafeString:
+        """When, if ever."""
+        return markup.relative(key.expires_at, timezone.now()) if key.expires_at else SafeString("never")
+
+    @admin.display(description="last used", ordering="last_used_at")
+    def used(self, key: ApiKey) -> SafeString:
+        """To the minute."""
+        return markup.relative(key.last_used_at, timezone.now()) if key.last_used_at else SafeString("never")
+
+    @admin.display(description="provider", ordering="provider")
+    def provider_name(self, key: ApiKey) -> str:
+        """As people call it."""
+        return provider_label(key.provider)
+
+    @admin.display(description="issued")
+    def created(self, key: ApiKey) -> SafeString:
+        """When it was issued."""
+        return markup.stamp(key.created_at)
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """Issue a key. Its secret stands in the answer to this very request, and nowhere else."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
+        form = IssueForm(request.POST or None)
+        if request.method != "POST" or not form.is_valid():
+            return _page(self, request, "console/issue.html", "Issue an API key", form=form)
+        asked = form.cleaned_data
+        issued = keys.issue(asked["name"], provider=asked["provider"], strict=asked["strict"], expires_at=asked["expires_at"])
+        self.log_addition(request, issued.key, "Issued.")
+        return self._reveal(request, issued.key, issued.secret)
+
+    def rotate_view(self, request: HttpRequest, object_id: str, act: Act) -> HttpResponse:
+        """Replace the secret, asked first."""
+        key = _changeable(self, request, object_id)
+        if request.method != "POST":
+            return _confirmation(self, request, key, act)
+        secret = keys.rotate(key)
+        self.log_change(request, key, "Rotated.")
+        return self._reveal(request, key, secret)
+
+    def _reveal(self, request: HttpRequest, key: ApiKey, secret: str) -> HttpResponse:
+        # Rendered here, so that no response object waits in a middleware with the secret in its context.
+        return _page(self, request, "console/reveal.html", "Copy the key now", key=key, secret=secret).render()

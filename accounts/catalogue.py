@@ -1,0 +1,74 @@
+"""The models a credential's account may use: the last catalogue at once, a newer one fetched behind it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import asdict
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import DatabaseError, connection, transaction
+from django.db.models import DateTimeField, ExpressionWrapper, Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+from accounts import tokens
+from accounts.models import ModelCatalogue, OAuthCredential
+from floway.providers import registry
+from floway.providers.contract import Catalogue, Model, UpstreamUnreachable
+from floway.wire.errors import ApiError, Unavailable
+
+log = logging.getLogger(__name__)
+
+_FETCH_LEASE = timedelta(seconds=60)
+
+
+def current(credential: OAuthCredential, now: datetime) -> Catalogue:
+    """The catalogue as last seen; fetched now only where none was ever seen.
+
+    :raises Unavailable: none was ever seen and none is to be had.
+    """
+    row = ModelCatalogue.objects.filter(pk=credential.pk).first()
+    if row is None:
+        return _fetch(credential)
+    if row.fetched_at + timedelta(seconds=settings.FLOWAY_MODELS_FRESH_SECONDS) < now and _take_turn(credential.pk):
+        threading.Thread(target=_refetch, args=(credential.pk,), name="catalogue", daemon=True).start()
+    return _from_document(row.document)
+
+
+def _take_turn(credential_id: int) -> bool:
+    until = ExpressionWrapper(Now() + _FETCH_LEASE, output_field=DateTimeField())
+    free = Q(refreshing_until=None) | Q(refreshing_until__lt=Now())
+    return bool(ModelCatalogue.objects.filter(free, pk=credential_id).update(refreshing_until=until))
+
+
+def _refetch(credential_id: int) -> None:
+    try:
+        _fetch(OAuthCredential.objects.select_related("tokens").get(pk=credential_id))
+    except (ApiError, DatabaseError, OAuthCredential.DoesNotExist) as error:
+        log.warning("the catalogue of credential %s could not be renewed: %s", credential_id, error)
+    finally:
+        connection.close()
+
+
+def _fetch(credential: OAuthCredential) -> Catalogue:
+    account = tokens.fresh(credential, timezone.now()).account
+    connection.close()
+    try:
+        catalogue = registry.get(credential.provider).models(account)
+    except UpstreamUnreachable as error:
+        log.warning("no catalogue for credential %s: %s", credential.pk, error)
+        raise Unavailable("The list of models is not to be had now.", code="upstream_unreachable", retry_after=5) from error
+    with transaction.atomic():
+        ModelCatalogue.objects.update_or_create(
+            credential=credential,
+            defaults={"document": asdict(catalogue), "fetched_at": timezone.now(), "refreshing_until": None},
+        )
+    return catalogue
+
+
+def _from_document(document: dict[str, object]) -> Catalogue:
+    models = document.pop("models")
+    assert isinstance(models, list)  # noqa: S101 - written above
+    return Catalogue(models=tuple(Model(**model) for model in models), **document)  # type: ignore[arg-type] # written above

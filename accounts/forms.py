@@ -1,0 +1,98 @@
+"""What an operator fills in: a login's document, a new key's name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.core.files.uploadedfile import UploadedFile
+
+from accounts.models import ApiKey
+from floway.providers import registry
+
+_LARGEST_DOCUMENT = 1024 * 1024
+
+
+class SecretTextarea(forms.Textarea):
+    """Takes a secret and never gives it back: a form shown again stands empty."""
+
+    def format_value(self, value: Any) -> None:
+        """Nothing, whatever was sent."""
+        return
+
+
+class MomentInput(forms.DateTimeInput):
+    """The browser's own picker: no script of ours or of anybody's."""
+
+    input_type = "datetime-local"
+
+    def __init__(self, attrs: dict[str, Any] | None = None) -> None:
+        super().__init__(attrs, format="%Y-%m-%dT%H:%M")
+
+
+def provider_label(slug: str) -> str:
+    """A provider's name for people, as its settings have it."""
+    return str(settings.FLOWAY_PROVIDERS.get(slug, {}).get("label", slug))
+
+
+def import_help(slug: str) -> str:
+    """What its settings say about where the document is to be found."""
+    return str(settings.FLOWAY_PROVIDERS.get(slug, {}).get("import_help", ""))
+
+
+class ProviderField(forms.ChoiceField):
+    """One of the configured providers; hidden while there is no choice."""
+
+    def __init__(self) -> None:
+        super().__init__(choices=[(slug, provider_label(slug)) for slug in registry.slugs()], initial=registry.default_slug())
+        if len(registry.slugs()) == 1:
+            self.widget = forms.HiddenInput()
+
+
+class ImportForm(forms.Form):
+    """A login's document, pasted or chosen."""
+
+    paste = forms.CharField(
+        required=False,
+        strip=False,
+        label="Paste the document",
+        max_length=_LARGEST_DOCUMENT,
+        widget=SecretTextarea(attrs={"rows": 10, "autocomplete": "off", "spellcheck": "false", "class": "vLargeTextField"}),
+    )
+    upload = forms.FileField(required=False, label="or choose its file", help_text="At most 1 MiB; it is read in memory only.")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["provider"] = ProviderField()
+
+    def clean_upload(self) -> bytes | None:
+        """The file's bytes."""
+        upload: UploadedFile | None = self.cleaned_data["upload"]
+        if upload is None:
+            return None
+        if upload.size is None or upload.size > _LARGEST_DOCUMENT:
+            raise forms.ValidationError("The file is larger than 1 MiB.")
+        return bytes(upload.read())
+
+    def clean(self) -> dict[str, Any]:
+        """Exactly one of the two."""
+        given = [value for value in (self.cleaned_data.get("paste"), self.cleaned_data.get("upload")) if value]
+        if not self.errors and len(given) != 1:
+            raise forms.ValidationError("Paste the document or choose its file (at most 1 MiB): one of the two.")
+        self.cleaned_data["document"] = given[0] if given else b""
+        return self.cleaned_data
+
+
+class IssueForm(forms.ModelForm):  # type: ignore[type-arg] # not subscriptable at run time
+    """A new key."""
+
+    class Meta:
+        model = ApiKey
+        fields = ("name", "expires_at", "strict")
+        widgets = {"expires_at": MomentInput}  # noqa: RUF012 - Django's own way
+        help_texts = {"expires_at": "UTC; empty for a key that does not expire."}  # noqa: RUF012 - Django's own way
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["provider"] = ProviderField()

@@ -1,0 +1,73 @@
+"""A login, taken from the document that an official client keeps."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.utils import timezone
+
+from accounts.models import CredentialTokens, OAuthCredential
+from accounts.tokens import sealed_columns
+from floway.durability import durable_commits
+from floway.providers import registry
+from floway.providers.contract import Grant, InvalidDocument
+from floway.wire.json import InvalidJSON, loads
+
+_LARGEST_DOCUMENT = 1024 * 1024
+
+
+class ImportRefused(Exception):
+    """The document cannot be imported; `str` tells the operator why, without quoting it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """`created` is False where the login was known: its row, device id and history stay, its tokens are replaced."""
+
+    credential: OAuthCredential
+    created: bool
+
+
+def import_credential(document: bytes | str, *, provider: str | None = None) -> Imported:
+    """Import `document` as a login with `provider` (by default the first configured).
+
+    :raises ImportRefused: it is no login.
+    """
+    slug = provider or registry.default_slug()
+    if len(document) > _LARGEST_DOCUMENT:
+        raise ImportRefused("The document is larger than 1 MiB.")
+    try:
+        grant = registry.get(slug).import_credential(loads(document))
+    except InvalidJSON as error:
+        raise ImportRefused(f"The document is not JSON: {error}.") from error
+    except InvalidDocument as error:
+        raise ImportRefused(str(error)) from error
+    with durable_commits(), transaction.atomic():
+        return _store(slug, grant)
+
+
+def _store(slug: str, grant: Grant) -> Imported:
+    known = OAuthCredential.objects.select_for_update().filter(provider=slug, subject=grant.subject).first()
+    credential = known or OAuthCredential(provider=slug, subject=grant.subject, openai_device_id=_device_id(grant))
+    credential.email, credential.plan = grant.email, grant.plan
+    credential.account_id, credential.user_id = grant.account_id, grant.user_id
+    credential.document_rest = dict(grant.rest)
+    credential.imported_at = timezone.now()
+    if credential.state == OAuthCredential.State.NEEDS_SIGN_IN:
+        credential.become(OAuthCredential.State.ACTIVE, "")
+    credential.save()
+    CredentialTokens.objects.update_or_create(
+        credential=credential,
+        defaults={**sealed_columns(credential.pk, grant.tokens), "lease_holder": "", "lease_until": None},
+        create_defaults=sealed_columns(credential.pk, grant.tokens),
+    )
+    return Imported(credential, known is None)
+
+
+def _device_id(grant: Grant) -> uuid.UUID:
+    stated = uuid.UUID(grant.device_id) if grant.device_id else None
+    if stated is not None and not OAuthCredential.objects.filter(openai_device_id=stated).exists():
+        return stated
+    return uuid.uuid4()

@@ -1,0 +1,169 @@
+"""Who may call, and with what: credentials and their tokens, API keys and their secrets.
+
+Tokens and secrets stand in rows of their own, so that nothing but sign-in, refresh and rotation ever writes them.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import ClassVar
+
+from django.db import models
+from django.utils import timezone
+
+
+class CredentialQuerySet(models.QuerySet["OAuthCredential"]):
+    """Questions about credentials."""
+
+    def usable(self) -> CredentialQuerySet:
+        """Those that a request may be sent with."""
+        return self.filter(state=OAuthCredential.State.ACTIVE)
+
+    def of_provider(self, slug: str) -> CredentialQuerySet:
+        """Those of one provider."""
+        return self.filter(provider=slug)
+
+
+class OAuthCredential(models.Model):
+    """One login of the operator's with a provider. Its tokens are in `CredentialTokens`."""
+
+    class State(models.TextChoices):
+        """What the gateway may do with it."""
+
+        ACTIVE = "active", "active"
+        NEEDS_SIGN_IN = "needs_sign_in", "needs sign-in"
+        DISABLED = "disabled", "disabled by an operator"
+
+    provider = models.CharField(max_length=64)
+    subject = models.CharField(max_length=255, help_text="What makes two imports the same login.")
+    label = models.CharField(max_length=100, blank=True, help_text="Your own name for it.")
+    email = models.CharField(max_length=254, blank=True)
+    account_id = models.CharField(max_length=128, blank=True)
+    user_id = models.CharField(max_length=128, blank=True)
+    plan = models.CharField(max_length=64, blank=True)
+    openai_device_id = models.UUIDField(unique=True, default=uuid.uuid4, editable=False, verbose_name="device id")
+    document_rest = models.JSONField(default=dict, blank=True, help_text="What else an import said, without its secrets.")
+    state = models.CharField(max_length=32, choices=State, default=State.ACTIVE)
+    state_reason = models.CharField(max_length=500, blank=True)
+    state_since = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(auto_now_add=True)
+    imported_at = models.DateTimeField(default=timezone.now)
+
+    objects = CredentialQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["provider", "subject"], name="credential_once_per_login"),
+        ]
+        ordering: ClassVar = ["id"]
+        verbose_name = "credential"
+
+    def __str__(self) -> str:
+        return self.label or self.email or self.account_id or f"credential {self.pk}"
+
+    def become(self, state: OAuthCredential.State, reason: str) -> None:
+        """Change state, with the reason and since when; not saved."""
+        self.state, self.state_reason, self.state_since = state, reason[:500], timezone.now()
+
+    def enter(self, state: OAuthCredential.State, reason: str) -> None:
+        """`become`, and save just that."""
+        self.become(state, reason)
+        self.save(update_fields=["state", "state_reason", "state_since"])
+
+
+class CredentialTokens(models.Model):
+    """The live tokens of one credential, sealed, and the lease under which they are refreshed.
+
+    `refresh_fingerprint` is a keyed hash of the refresh token: the compare of the compare-and-swap.
+    """
+
+    credential = models.OneToOneField(OAuthCredential, models.CASCADE, primary_key=True, related_name="tokens")
+    access_token = models.BinaryField()
+    refresh_token = models.BinaryField()
+    id_token = models.BinaryField()
+    refresh_fingerprint = models.BinaryField(max_length=32)
+    access_expires_at = models.DateTimeField(null=True)
+    refreshed_at = models.DateTimeField(null=True)
+    lease_holder = models.CharField(max_length=64, blank=True)
+    lease_until = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = "tokens of a credential"
+        verbose_name_plural = "tokens of credentials"
+
+    def __str__(self) -> str:
+        return f"tokens of credential {self.pk}"
+
+
+class QuotaReading(models.Model):
+    """One allowance of a credential as an answer last told it."""
+
+    credential = models.ForeignKey(OAuthCredential, models.CASCADE, related_name="quota")
+    limit = models.CharField(max_length=64)
+    window = models.CharField(max_length=64)
+    used_percent = models.FloatField()
+    minutes = models.PositiveIntegerField(null=True)
+    resets_at = models.DateTimeField(null=True)
+    observed_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["credential", "limit", "window"], name="quota_once_per_window"),
+        ]
+        ordering: ClassVar = ["credential", "limit", "window"]
+
+    def __str__(self) -> str:
+        return f"{self.limit} {self.window}: {self.used_percent:.0f} %"
+
+
+class ModelCatalogue(models.Model):
+    """The last catalogue a credential's account answered with; served while a newer one is fetched."""
+
+    credential = models.OneToOneField(OAuthCredential, models.CASCADE, primary_key=True, related_name="catalogue")
+    document = models.JSONField()
+    fetched_at = models.DateTimeField()
+    refreshing_until = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"catalogue of credential {self.pk}"
+
+
+class ApiKey(models.Model):
+    """Who calls. Conversations and responses belong to it; its secret is a row apart, so that it can be rotated."""
+
+    name = models.CharField(max_length=100)
+    provider = models.CharField(max_length=64)
+    enabled = models.BooleanField(default=True)
+    strict = models.BooleanField(
+        default=False, help_text="Answer 400 instead of leaving out a parameter that the upstream does not take."
+    )
+    expires_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        ordering: ClassVar = ["id"]
+        verbose_name = "API key"
+
+    def __str__(self) -> str:
+        return self.name
+
+    def may_call(self, now: datetime) -> bool:
+        """Enabled, and not expired at `now`."""
+        return self.enabled and (self.expires_at is None or self.expires_at > now)
+
+
+class ApiKeySecret(models.Model):
+    """One secret of a key: a keyed hash, and as much of it as helps a person to tell it from others."""
+
+    key = models.ForeignKey(ApiKey, models.CASCADE, related_name="secrets")
+    prefix = models.CharField(max_length=16)
+    digest = models.BinaryField(max_length=32, unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = "API key secret"
+
+    def __str__(self) -> str:
+        return f"{self.prefix}…"

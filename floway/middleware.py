@@ -1,0 +1,28 @@
+"""What every request passes: an id of its own."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from floway import logs
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+
+class RequestIdMiddleware:
+    """Names the request; the name stands in `x-request-id`, on every log line and, for API calls, on the exchange."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Answers carry the id whatever made them."""
+        request.floway_request_id = request_id = f"req_{secrets.token_hex(16)}"  # type: ignore[attr-defined] # ours
+        logs.request_id.set(request_id)
+        response = self.get_response(request)
+        response["x-request-id"] = request_id
+        return response

@@ -1,0 +1,137 @@
+"""The backend's endpoints: what is said to each, framed for the wire, and how its answer is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from urllib.parse import urlsplit
+
+import zstandard
+
+from floway import transport
+from floway.providers.codex import oauth
+from floway.providers.codex.protocol import catalogue, dialect, failures
+from floway.providers.codex.protocol import constants as names
+from floway.providers.codex.protocol.dialect import Host
+from floway.providers.codex.protocol.headers import insert, lines
+from floway.providers.codex.protocol.profiles import Profile
+from floway.providers.codex.protocol.request import Outgoing
+from floway.providers.contract import (
+    Account,
+    Catalogue,
+    TokenGrant,
+    UpstreamRefused,
+    UpstreamRequest,
+    UpstreamResponse,
+    UpstreamUnreachable,
+)
+from floway.wire.json import dumps
+
+_ZSTD_LEVEL = 3
+_CATALOGUE_BYTES = 8 * 1024 * 1024
+_TOKEN_ANSWER_BYTES = 256 * 1024
+_SMALL_ANSWER_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Where the backend is, and how long to wait for it (seconds)."""
+
+    slug: str
+    base_url: str
+    auth_url: str
+    profile: Profile
+    host: Host
+    connect_timeout: float
+    answer_timeout: float
+
+    # --- responses ---
+
+    def responses_request(self, outgoing: Outgoing) -> UpstreamRequest:
+        """The request, whole but for cookies, which belong to the connection."""
+        url = f"{self.base_url}/codex/responses"
+        body = dumps(outgoing.body)
+        if outgoing.profile.zstd:
+            body = zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(body)
+        headers = outgoing.headers | {
+            "content-encoding": "zstd" if outgoing.profile.zstd else None,
+            "content-type": "application/json",
+        }
+        return _framed("POST", url, outgoing.profile.responses_headers, headers, body)
+
+    def send(self, request: UpstreamRequest, account: Account) -> UpstreamResponse:
+        """Send a prepared request on the account's own connections, with the cookies that these were given.
+
+        :raises UpstreamUnreachable: no answer was had.
+        """
+        session = self._session(account)
+        cookies = transport.cookie_header(session, request.url)
+        if cookies is not None:
+            lines_with_cookies = insert(request.headers, self.profile.responses_headers, "cookie", cookies)
+            request = replace(request, headers=lines_with_cookies)
+        return self._exchange(request, session)
+
+    # --- models ---
+
+    def models(self, account: Account, now: datetime) -> Catalogue:
+        """The account's catalogue.
+
+        :raises UpstreamUnreachable: no answer, or none that is a catalogue.
+        """
+        session = self._session(account)
+        url = f"{self.base_url}/codex/models?{catalogue.QUERY}={self.profile.version}"
+        speaker = dialect.gateway(self.profile, self.host)
+        headers = {
+            names.VERSION: speaker.version,
+            "authorization": f"Bearer {account.access_token}",
+            names.ACCOUNT_ID: account.account_id,
+            names.ORIGINATOR: speaker.originator,
+            names.USER_AGENT: speaker.user_agent,
+            "accept": "*/*",
+            "cookie": transport.cookie_header(session, url),
+        }
+        response = self._exchange(_framed("GET", url, self.profile.models_headers, headers, b""), session)
+        body = self._small_body(response, _CATALOGUE_BYTES)
+        if response.status != 200:
+            raise UpstreamRefused(failures.classify(response.status, response.headers, body, now))
+        read = catalogue.read(body, response.headers.get("etag"))
+        if read is None:
+            raise UpstreamUnreachable("the answer is no catalogue of models")
+        return read
+
+    # --- tokens ---
+
+    def refresh(self, account: Account, refresh_token: str, reason: str) -> TokenGrant:
+        """Exchange a refresh token.
+
+        :raises RefreshRefused: the authority said no. :raises UpstreamUnreachable: it said nothing.
+        """
+        body = dumps(oauth.refresh_body(refresh_token, reason if self.profile.refresh_says_why else None))
+        headers: dict[str, str | None] = {
+            "content-type": "application/json",
+            names.ORIGINATOR: self.profile.originator,
+            names.USER_AGENT: dialect.short_user_agent(self.profile, self.host),
+            "accept": "*/*",
+        }
+        request = _framed("POST", f"{self.auth_url}/oauth/token", self.profile.refresh_headers, headers, body)
+        response = self._exchange(request, self._session(account))
+        return oauth.read_refresh(response.status, self._small_body(response, _TOKEN_ANSWER_BYTES))
+
+    def _session(self, account: Account) -> str:
+        return f"{self.slug}:{account.credential_id}"
+
+    def _exchange(self, request: UpstreamRequest, session: str) -> UpstreamResponse:
+        return transport.send(
+            request, session=session, connect_timeout=self.connect_timeout, answer_timeout=self.answer_timeout
+        )
+
+    def _small_body(self, response: UpstreamResponse, limit: int) -> bytes:
+        try:
+            return response.read_all(limit, _SMALL_ANSWER_SECONDS)
+        finally:
+            response.close()
+
+
+def _framed(method: str, url: str, order: tuple[str, ...], headers: dict[str, str | None], body: bytes) -> UpstreamRequest:
+    framing: dict[str, str | None] = {"host": urlsplit(url).netloc, "content-length": str(len(body)) if body else None}
+    return UpstreamRequest(method, url, lines(order, headers | framing), body)

@@ -1,0 +1,25 @@
+"""The catalogue of models, kept whole for clients of the dialect and listed for everybody else."""
+
+from __future__ import annotations
+
+from floway.providers.contract import Catalogue, Model
+from floway.wire.json import InvalidJSON, loads
+
+QUERY = "client_version"
+_OWNER = "openai"
+# The backend's catalogue has no dates, and the public list demands one: the beginning of Unix time says "unknown".
+_CREATED = 0
+
+
+def read(body: bytes, etag: str | None) -> Catalogue | None:
+    """The catalogue in an answer's body, or None where it is none. Entries without a slug are no models."""
+    try:
+        parsed = loads(body)
+    except InvalidJSON:
+        return None
+    entries = parsed.get("models") if isinstance(parsed, dict) else None
+    if not isinstance(entries, list):
+        return None
+    slugs = [entry.get("slug") for entry in entries if isinstance(entry, dict)]
+    models = tuple(Model(slug, _CREATED, _OWNER) for slug in dict.fromkeys(slugs) if isinstance(slug, str) and slug)
+    return Catalogue(models, dialect_query=QUERY, dialect_body=parsed, etag=etag)

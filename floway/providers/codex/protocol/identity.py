@@ -1,0 +1,141 @@
+"""Who a request says it is. The order of precedence is data; one loop takes what comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from floway.providers.codex.protocol import constants as names
+from floway.providers.codex.protocol import windows
+from floway.providers.codex.protocol.content_key import content_key
+from floway.providers.codex.protocol.ids import uuid7
+from floway.providers.codex.protocol.memory import ConversationNote, TurnNote
+from floway.providers.codex.protocol.surfaces import Surface, Surfaces
+from floway.providers.contract import Entropy, IdentityClaim, ProviderRefused, ResolvedId, ScopeStep
+from floway.wire.json import JSONObject
+
+_LONGEST_ID = 256
+MINTED = "minted"
+
+Candidates = Iterable[tuple[str | None, str]]
+"""(value, source), best first; a None is passed over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Where one id may be stated.
+
+    :param name: the operator's word. :param param: what a refusal names.
+    :param stated_as: on each surface the names it goes by, an alias behind what it stands for.
+    """
+
+    name: str
+    param: str
+    stated_as: Mapping[Surface, tuple[str, ...]]
+
+
+def _rule(
+    name: str,
+    param: str,
+    *,
+    header: tuple[str, ...] = (),
+    client_metadata: tuple[str, ...] = (),
+    turn_metadata: tuple[str, ...] = (),
+) -> Rule:
+    stated_as = {Surface.HEADER: header, Surface.CLIENT_METADATA: client_metadata, Surface.TURN_METADATA: turn_metadata}
+    return Rule(name, param, stated_as)
+
+
+SESSION = _rule(
+    "session",
+    names.SESSION_ID,
+    header=(names.SESSION_ID, "session_id"),
+    client_metadata=("session_id",),
+    turn_metadata=("session_id",),
+)
+THREAD = _rule(
+    "thread", names.THREAD_ID, header=(names.THREAD_ID,), client_metadata=("thread_id",), turn_metadata=("thread_id",)
+)
+CLIENT_REQUEST = _rule("client_request", names.CLIENT_REQUEST_ID, header=(names.CLIENT_REQUEST_ID,))
+INSTALLATION = _rule(
+    "installation", names.INSTALLATION_ID, client_metadata=(names.INSTALLATION_ID,), turn_metadata=("installation_id",)
+)
+WINDOW = _rule(
+    "window",
+    names.WINDOW_ID,
+    header=(names.WINDOW_ID,),
+    client_metadata=(names.WINDOW_ID,),
+    turn_metadata=("window_id",),
+)
+TURN = _rule("turn", "turn_id", client_metadata=("turn_id",), turn_metadata=("turn_id",))
+ROOT_TURN = _rule("root_turn", "root_turn_id", client_metadata=("root_turn_id",), turn_metadata=("root_turn_id",))
+PARENT_THREAD = _rule(
+    "parent_thread",
+    names.PARENT_THREAD_ID,
+    header=(names.PARENT_THREAD_ID,),
+    client_metadata=(names.PARENT_THREAD_ID,),
+    turn_metadata=("parent_thread_id",),
+)
+SUBAGENT = _rule("subagent", names.SUBAGENT, header=(names.SUBAGENT,), client_metadata=(names.SUBAGENT,))
+
+
+def find(rule: Rule, surfaces: Surfaces, otherwise: Candidates = ()) -> ResolvedId | None:
+    """The first that is there: what the caller states, surface by surface, then `otherwise`.
+
+    :raises ProviderRefused: it cannot stand in a header.
+    """
+    for candidates in (surfaces.stated(rule.stated_as), otherwise):
+        for value, source in candidates:
+            if value is not None:
+                return ResolvedId(rule.name, _usable(value, rule.param), source)
+    return None
+
+
+def resolve(rule: Rule, surfaces: Surfaces, default: str, source: str, otherwise: Candidates = ()) -> ResolvedId:
+    """As `find`, with something to fall back on."""
+    return find(rule, surfaces, otherwise) or ResolvedId(rule.name, default, source)
+
+
+def _usable(value: str, param: str) -> str:
+    if len(value) > _LONGEST_ID or not (value.isascii() and value.isprintable()):
+        raise ProviderRefused(
+            f"'{param}' must be at most {_LONGEST_ID} printable ASCII characters.", param=param, code="invalid_value"
+        )
+    return value
+
+
+def claim(
+    surfaces: Surfaces,
+    body: JSONObject,
+    continued: TurnNote | None,
+    recalled: ConversationNote | None,
+    started_at: datetime,
+    entropy: Entropy,
+) -> IdentityClaim:
+    """Which conversation the request belongs to; see `ResponsesProvider.identify`. Draws one id, needed or not.
+
+    :raises ProviderRefused: an id that the caller states cannot be used.
+    """
+    session = resolve(
+        SESSION, surfaces, uuid7(started_at, entropy), MINTED, _remembered("session_id", None, continued, recalled)
+    )
+    thread = resolve(THREAD, surfaces, session.value, "= session", _remembered("thread_id", session.value, continued, recalled))
+    window = find(WINDOW, surfaces)
+    for rule in (CLIENT_REQUEST, INSTALLATION, TURN, ROOT_TURN):  # refused now or never: nothing is claimed yet
+        find(rule, surfaces)
+    return IdentityClaim(
+        scope=(ScopeStep(SESSION.name, session.value), ScopeStep(THREAD.name, thread.value)),
+        note={"session_id": session.value, "thread_id": thread.value},
+        window=windows.read(window.value, thread.value) if window else None,
+        identity=tuple(found for found in (session, thread, window) if found),
+        recall_key=content_key(body) if session.source == MINTED else None,
+    )
+
+
+def _remembered(key: str, of_session: str | None, continued: TurnNote | None, recalled: ConversationNote | None) -> Candidates:
+    """What the notes say, best first; `of_session` passes over those of other sessions."""
+    notes: tuple[tuple[TurnNote | ConversationNote | None, str], ...] = ((continued, "snapshot"), (recalled, "content key"))
+    for note, source in notes:
+        if note is not None and of_session in (None, note.session_id):
+            yield getattr(note, key), source

@@ -1,0 +1,88 @@
+"""One identity projected onto every surface that it has, so that none of them can disagree."""
+
+from __future__ import annotations
+
+from floway.providers.codex.protocol import constants as names
+from floway.providers.codex.protocol import turn_metadata
+from floway.providers.codex.protocol.compaction import ASKED_FOR
+from floway.providers.codex.protocol.profiles import Profile
+from floway.providers.codex.protocol.statement import Statement
+from floway.providers.codex.protocol.surfaces import Surfaces
+from floway.wire.json import JSON, JSONObject
+
+
+def turn_metadata_text(
+    statement: Statement, surfaces: Surfaces, body: JSONObject, profile: Profile, *, compact: bool, asked_here: bool
+) -> str:
+    """The turn metadata to send, encoded.
+
+    :param compact: the request compacts. :param asked_here: and it is the gateway that makes it one, whatever the caller says.
+    :raises ProviderRefused: it cannot be sent.
+    """
+    mirrored: dict[str, JSON] = {
+        "installation_id": statement.installation.value,
+        "session_id": statement.session.value,
+        "thread_id": statement.thread.value,
+        "turn_id": statement.turn.value,
+        "window_id": statement.window.value,
+        "window_number": statement.window_number,
+        "root_turn_id": statement.root_turn.value,
+        "turn_started_at_unix_ms": statement.turn_started_at_unix_ms,
+    }
+    if statement.parent_thread is not None:
+        mirrored["parent_thread_id"] = statement.parent_thread.value
+    callers = dict(surfaces.turn_metadata)
+    if asked_here:
+        mirrored |= {"request_kind": "compaction", "compaction": dict(ASKED_FOR)}
+        callers = {key: value for key, value in callers.items() if key not in ("model", "reasoning_effort")}
+    own = _own(body, compact=compact, callers=callers)
+    metadata = turn_metadata.compose(callers, mirrored, own, profile.metadata_order)
+    return turn_metadata.encode(metadata, names.TURN_METADATA)
+
+
+def _own(body: JSONObject, *, compact: bool, callers: JSONObject) -> dict[str, JSON]:
+    """What is true of the request and nobody else says."""
+    own: dict[str, JSON] = {"request_kind": "compaction" if compact else "turn", "thread_source": "user"}
+    if compact:
+        return own | {"compaction": dict(ASKED_FOR)}
+    if "compaction" in callers:
+        return own
+    reasoning = body.get("reasoning")
+    effort = reasoning.get("effort") if isinstance(reasoning, dict) else None
+    return own | ({"model": body["model"]} if "model" in body else {}) | ({"reasoning_effort": effort} if effort else {})
+
+
+def client_metadata(statement: Statement, surfaces: Surfaces, turn_metadata_text: str, profile: Profile) -> dict[str, JSON]:
+    """The body's `client_metadata`: the mirrored ids, then whatever else the caller has there."""
+    stated: dict[str, JSON] = {
+        names.INSTALLATION_ID: statement.installation.value,
+        "session_id": statement.session.value,
+        "thread_id": statement.thread.value,
+        "turn_id": statement.turn.value,
+    }
+    if "root_turn_id" in profile.metadata_order or "root_turn_id" in surfaces.client_metadata:
+        stated["root_turn_id"] = statement.root_turn.value
+    if statement.parent_thread is not None:
+        stated[names.PARENT_THREAD_ID] = statement.parent_thread.value
+    if statement.subagent is not None:
+        stated[names.SUBAGENT] = statement.subagent.value
+    stated |= {names.WINDOW_ID: statement.window.value, names.TURN_METADATA: turn_metadata_text}
+    extras = {
+        key: value
+        for key, value in surfaces.client_metadata.items()
+        if key not in stated and key not in names.FRAME_ONLY_KEYS and not key.startswith("x-floway-")
+    }
+    return stated | extras
+
+
+def identity_headers(statement: Statement, turn_metadata_text: str) -> dict[str, str | None]:
+    """The header values of the identity."""
+    return {
+        names.WINDOW_ID: statement.window.value,
+        names.TURN_METADATA: turn_metadata_text,
+        names.PARENT_THREAD_ID: statement.parent_thread.value if statement.parent_thread else None,
+        names.SUBAGENT: statement.subagent.value if statement.subagent else None,
+        names.CLIENT_REQUEST_ID: statement.client_request.value,
+        names.SESSION_ID: statement.session.value,
+        names.THREAD_ID: statement.thread.value,
+    }

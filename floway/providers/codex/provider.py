@@ -1,0 +1,139 @@
+"""The contract on one side, the protocol on the other. Decides nothing itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from floway.providers.codex import host, oauth, state
+from floway.providers.codex.client import Client
+from floway.providers.codex.protocol import dialect, failures, identity, quota, request, surfaces
+from floway.providers.codex.protocol.profiles import PROFILES
+from floway.providers.contract import (
+    Account,
+    Catalogue,
+    Entropy,
+    Failure,
+    Grant,
+    IdentityClaim,
+    PreparedRequest,
+    QuotaWindow,
+    RequestContext,
+    ResponsesRequest,
+    ScopeStep,
+    SnapshotContext,
+    SnapshotNote,
+    TokenGrant,
+    UpstreamRequest,
+    UpstreamResponse,
+)
+from floway.wire.headers import Headers
+from floway.wire.json import JSON
+
+_NEARLY_EXPIRED = timedelta(minutes=10)
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class CodexProvider:
+    """ChatGPT's Codex backend, spoken to as the official client speaks. See `ResponsesProvider`.
+
+    :param base_url: in front of `/codex/responses`. :param auth_url: in front of `/oauth/token`.
+    :param profile: the version of the official client to speak like for callers that are none.
+    :param connect_timeout, answer_timeout: seconds.
+    :raises ValueError: there is no such profile.
+    """
+
+    def __init__(
+        self,
+        slug: str,
+        base_url: str,
+        auth_url: str,
+        profile: str,
+        connect_timeout: float,
+        answer_timeout: float,
+        clock: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        if profile not in PROFILES:
+            raise ValueError(f"there is no client profile {profile!r}; known are {', '.join(sorted(PROFILES))}")
+        self.slug = slug
+        self._profile = PROFILES[profile]
+        self._host = host.facts()
+        self._client = Client(slug, base_url, auth_url, self._profile, self._host, connect_timeout, answer_timeout)
+        self._clock = clock
+
+    def recognises(self, headers: Headers) -> bool:
+        """See ResponsesProvider."""
+        return dialect.official(headers) is not None
+
+    def identify(
+        self, inbound: ResponsesRequest, continued: JSON | None, recalled: JSON | None, started_at: datetime, entropy: Entropy
+    ) -> IdentityClaim:
+        """See ResponsesProvider."""
+        return identity.claim(
+            surfaces.read(inbound),
+            inbound.body,
+            state.read_turn(continued),
+            state.read_conversation(recalled) if recalled is not None else None,
+            started_at,
+            entropy,
+        )
+
+    def prepare_responses_request(self, context: RequestContext) -> PreparedRequest:
+        """See ResponsesProvider."""
+        memory = request.Memory(
+            conversation=state.read_conversation(context.note),
+            continued=state.read_turn(context.continued),
+            latest=state.read_turn(context.latest),
+        )
+        outgoing = request.compose(context, memory, self._profile, self._host)
+        return PreparedRequest(
+            request=self._client.responses_request(outgoing),
+            carry=state.write_turn(outgoing.statement.note()),
+            changes=outgoing.changes,
+            identity=outgoing.statement.resolved(),
+        )
+
+    def before_responses_snapshot_commit(self, context: SnapshotContext) -> SnapshotNote | None:
+        """See ResponsesProvider. The note is the identity that the turn went out with."""
+        note = state.read_turn(context.carry)
+        if note is None:
+            return None
+        scope = (
+            ScopeStep("session", note.session_id),
+            ScopeStep("thread", note.thread_id),
+            ScopeStep("window", note.window_id),
+        )
+        return SnapshotNote(state.write_turn(note), scope)
+
+    def stream(self, request: UpstreamRequest, account: Account) -> UpstreamResponse:
+        """See ResponsesProvider."""
+        return self._client.send(request, account)
+
+    def classify_failure(self, status: int, headers: Headers, body: bytes, now: datetime) -> Failure:
+        """See ResponsesProvider."""
+        return failures.classify(status, headers, body, now)
+
+    def classify_event(self, error: JSON) -> Failure:
+        """See ResponsesProvider."""
+        return failures.classify_event(error)
+
+    def models(self, account: Account) -> Catalogue:
+        """See ResponsesProvider."""
+        return self._client.models(account, self._clock())
+
+    def quota(self, headers: Headers, now: datetime) -> Sequence[QuotaWindow]:
+        """See ResponsesProvider."""
+        return quota.windows(headers, now)
+
+    def import_credential(self, document: JSON) -> Grant:
+        """See ResponsesProvider."""
+        return oauth.read_document(document)
+
+    def refresh(self, account: Account, refresh_token: str) -> TokenGrant:
+        """See ResponsesProvider. A token that is still good is refreshed only because the backend refused it."""
+        expires_at = account.access_expires_at
+        good = expires_at is not None and expires_at - self._clock() > _NEARLY_EXPIRED
+        return self._client.refresh(account, refresh_token, "unauthorized_recovery" if good else "proactive_expiry")

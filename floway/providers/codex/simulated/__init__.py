@@ -1,0 +1,1 @@
+"""A simulation of the upstream, for the demo and the tests: no model is asked, and every answer says so."""

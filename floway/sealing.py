@@ -1,0 +1,108 @@
+"""Secrets at rest: AES-256-GCM envelopes bound to a purpose and an owner, and keyed hashes to look things up by.
+
+Envelope: one version byte, one length byte, the key id, a 12-byte nonce, ciphertext with its 16-byte tag. Purpose and owner
+are the associated data, so that a row's ciphertext cannot be moved to another row or column unnoticed. The key id in clear
+lets old envelopes be read after a new key became the current one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import zlib
+from collections.abc import Iterable, Mapping
+from functools import cache
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.conf import settings
+
+_VERSION = 1
+_NONCE_BYTES = 12
+
+
+class CannotUnseal(Exception):
+    """The envelope is damaged, belongs to another owner or purpose, or its key is not configured."""
+
+
+class Sealer:
+    """Seals under the first key given, unseals under any.
+
+    :param keys: key id (1–255 ASCII characters) → 32 bytes, the current one first.
+    """
+
+    def __init__(self, keys: Mapping[str, bytes]) -> None:
+        self._current = next(iter(keys))
+        self._ciphers = {key_id.encode("ascii"): AESGCM(key) for key_id, key in keys.items()}
+
+    def seal(self, plaintext: bytes, *, purpose: str, owner: str) -> bytes:
+        """The envelope of `plaintext`."""
+        key_id = self._current.encode("ascii")
+        nonce = os.urandom(_NONCE_BYTES)
+        sealed = self._ciphers[key_id].encrypt(nonce, plaintext, _associated(purpose, owner))
+        return bytes((_VERSION, len(key_id))) + key_id + nonce + sealed
+
+    def unseal(self, envelope: bytes, *, purpose: str, owner: str) -> bytes:
+        """What `seal` was given.
+
+        :raises CannotUnseal: see there.
+        """
+        envelope = bytes(envelope)
+        if len(envelope) < 2 or envelope[0] != _VERSION:
+            raise CannotUnseal("not an envelope of this version")
+        start = 2 + envelope[1]
+        cipher = self._ciphers.get(envelope[2:start])
+        if cipher is None:
+            raise CannotUnseal("sealed under a key that is not configured")
+        nonce, sealed = envelope[start : start + _NONCE_BYTES], envelope[start + _NONCE_BYTES :]
+        try:
+            return cipher.decrypt(nonce, sealed, _associated(purpose, owner))
+        except (InvalidTag, ValueError) as error:
+            raise CannotUnseal("damaged, or sealed for another owner or purpose") from error
+
+
+def _associated(purpose: str, owner: str) -> bytes:
+    return join((purpose.encode(), owner.encode()))
+
+
+def join(parts: Iterable[bytes]) -> bytes:
+    """Parts as one byte string that no other sequence of parts gives: each is preceded by its length."""
+    return b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+
+
+@cache
+def sealer() -> Sealer:
+    """The sealer under the configured keys."""
+    return Sealer(settings.FLOWAY_ENCRYPTION_KEYS)
+
+
+def seal_text(text: str, *, purpose: str, owner: str) -> bytes:
+    """A short secret, sealed."""
+    return sealer().seal(text.encode(), purpose=purpose, owner=owner)
+
+
+def unseal_text(envelope: bytes, *, purpose: str, owner: str) -> str:
+    """:raises CannotUnseal: see there."""
+    return sealer().unseal(envelope, purpose=purpose, owner=owner).decode()
+
+
+def seal_content(content: bytes, *, purpose: str, owner: str) -> bytes:
+    """Content, compressed where that makes it smaller, then sealed."""
+    packed = zlib.compress(content, 1) if len(content) > 256 else content
+    body = b"z" + packed if len(packed) < len(content) else b"-" + content
+    return sealer().seal(body, purpose=purpose, owner=owner)
+
+
+def unseal_content(envelope: bytes, *, purpose: str, owner: str) -> bytes:
+    """:raises CannotUnseal: see there."""
+    body = sealer().unseal(envelope, purpose=purpose, owner=owner)
+    return zlib.decompress(body[1:]) if body[:1] == b"z" else body[1:]
+
+
+def lookup_hash(purpose: str, *parts: bytes) -> bytes:
+    """HMAC-SHA256 under the lookup key: finds equal values without telling what they are.
+
+    :param purpose: keeps hashes of one table meaningless in another.
+    """
+    return hmac.digest(settings.FLOWAY_LOOKUP_KEY, join((purpose.encode(), *parts)), hashlib.sha256)

@@ -1,0 +1,255 @@
+"""Django settings: the only reader of the environment, typed, failing loudly.
+
+Every variable NAME may also be given as NAME_FILE, the path of a file that holds its value.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from floway import secrets_file
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.FileAwareEnv()
+
+FLOWAY_DATA_DIR = Path(env.str("FLOWAY_DATA_DIR", default=str(BASE_DIR / "data"))).expanduser()
+
+# --- database -------------------------------------------------------------------------------------------------------------
+
+_DATABASE_FILE = FLOWAY_DATA_DIR / "floway.sqlite3"
+_database: dict[str, Any] = env.db_url("DATABASE_URL", default=f"sqlite:///{_DATABASE_FILE}")
+if _database["ENGINE"] == "django.db.backends.sqlite3":
+    _database["ENGINE"] = "floway.sqlite"
+    _database["OPTIONS"] = {
+        "timeout": 0.02,
+        "write_timeout": 30,
+        "transaction_mode": "IMMEDIATE",
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
+    }
+    _database["TEST"] = {"NAME": str(FLOWAY_DATA_DIR / "test.sqlite3")}
+elif _database["ENGINE"].startswith("django.db.backends.postgresql"):
+    _database["ENGINE"] = "django.db.backends.postgresql"
+    _database.setdefault("OPTIONS", {})["pool"] = {
+        "min_size": env.int("FLOWAY_DB_POOL_MIN", default=2),
+        "max_size": env.int("FLOWAY_DB_POOL_MAX", default=8),
+        "timeout": 30,
+    }
+else:
+    raise ImproperlyConfigured("DATABASE_URL must name SQLite or PostgreSQL.")
+_database["CONN_MAX_AGE"] = 0
+DATABASES = {"default": _database}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- secrets --------------------------------------------------------------------------------------------------------------
+
+_SECRETS_FILE = FLOWAY_DATA_DIR / "secrets.json"
+_from_environment = {name: env.str(name, default="") for name in secrets_file.NAMES}
+_secrets = secrets_file.load(_SECRETS_FILE)
+_missing = [name for name in secrets_file.NAMES if not _from_environment[name] and name not in _secrets]
+if _missing:
+    if _secrets or _DATABASE_FILE.exists():
+        raise ImproperlyConfigured(
+            f"Secrets are missing: {', '.join(_missing)}. There is a database or a part of the secrets already, so none "
+            f"are made up. Restore {_SECRETS_FILE} from your backup, or set them in the environment."
+        )
+    _secrets = secrets_file.create(_SECRETS_FILE)
+    print(f"floway: made new secrets in {_SECRETS_FILE}; back this file up with the database.", file=sys.stderr)
+
+
+def _secret(name: str) -> str:
+    return _from_environment[name] or _secrets[name]
+
+
+def _key_bytes(name: str, text: str) -> bytes:
+    try:
+        key = base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ImproperlyConfigured(f"{name}: a key must be base64.") from error
+    if len(key) != 32:
+        raise ImproperlyConfigured(f"{name}: a key must be 32 bytes, base64-encoded.")
+    return key
+
+
+def _encryption_keys(text: str) -> dict[str, bytes]:
+    keys = {}
+    for entry in text.split(","):
+        key_id, colon, key = entry.strip().partition(":")
+        if not colon or not key_id.isascii() or not 1 <= len(key_id) <= 64:
+            raise ImproperlyConfigured("FLOWAY_ENCRYPTION_KEYS must be ID:BASE64[,ID:BASE64…], the current key first.")
+        keys[key_id] = _key_bytes("FLOWAY_ENCRYPTION_KEYS", key)
+    return keys
+
+
+SECRET_KEY = _secret("SECRET_KEY")
+FLOWAY_ENCRYPTION_KEYS = _encryption_keys(_secret("FLOWAY_ENCRYPTION_KEYS"))
+FLOWAY_LOOKUP_KEY = _key_bytes("FLOWAY_LOOKUP_KEY", _secret("FLOWAY_LOOKUP_KEY"))
+
+# --- where it is served ---------------------------------------------------------------------------------------------------
+
+DEBUG = False
+FLOWAY_BIND = env.str("FLOWAY_BIND", default="127.0.0.1:8000")
+FLOWAY_WORKERS = env.int("FLOWAY_WORKERS", default=2)
+FLOWAY_PUBLIC_URL = env.str("FLOWAY_PUBLIC_URL", default=f"http://{FLOWAY_BIND}").rstrip("/")
+FLOWAY_TRUSTED_PROXIES = env.list("FLOWAY_TRUSTED_PROXIES", default=[])
+_public = urlsplit(FLOWAY_PUBLIC_URL)
+if _public.scheme not in {"http", "https"} or not _public.hostname:
+    raise ImproperlyConfigured("FLOWAY_PUBLIC_URL must be an http or https URL.")
+ALLOWED_HOSTS = env.list("FLOWAY_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", _public.hostname])
+CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"]
+
+ROOT_URLCONF = "floway.urls"
+WSGI_APPLICATION = "floway.wsgi.application"
+APPEND_SLASH = False
+
+INSTALLED_APPS = [
+    "floway.apps.FlowayConfig",
+    "floway.console.apps.ConsoleConfig",
+    "accounts.apps.AccountsConfig",
+    "responses_app.apps.ResponsesConfig",
+    "floway.console.admin_apps.ConsoleAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+]
+
+MIDDLEWARE = [
+    "floway.middleware.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "floway.console.csp.ContentSecurityPolicyMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+STATIC_URL = "static/"
+# Served from the packages themselves: no collectstatic, no second copy to go stale.
+WHITENOISE_USE_FINDERS = True
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
+
+# An uploaded login never touches the disk in clear: what does not fit in memory is not taken.
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+
+_secure = env.bool("FLOWAY_SECURE_COOKIES", default=_public.scheme == "https")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _secure
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 12 * 3600
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+REST_FRAMEWORK = {
+    "UNAUTHENTICATED_USER": None,
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": [],
+    "DEFAULT_RENDERER_CLASSES": ["responses_app.http.ResponsesRenderer"],
+    "DEFAULT_PARSER_CLASSES": [],
+    "EXCEPTION_HANDLER": "responses_app.http.exception_handler",
+}
+
+# --- the gateway ----------------------------------------------------------------------------------------------------------
+
+FLOWAY_MAX_BODY_BYTES = env.int("FLOWAY_MAX_BODY_BYTES", default=64 * 1024 * 1024)
+FLOWAY_MAX_STREAM_SECONDS = env.int("FLOWAY_MAX_STREAM_SECONDS", default=3600)
+FLOWAY_UPSTREAM_IDLE_SECONDS = env.int("FLOWAY_UPSTREAM_IDLE_SECONDS", default=600)
+FLOWAY_UPSTREAM_CONNECT_SECONDS = env.int("FLOWAY_UPSTREAM_CONNECT_SECONDS", default=15)
+FLOWAY_KEEPALIVE_SECONDS = env.int("FLOWAY_KEEPALIVE_SECONDS", default=15)
+FLOWAY_MODELS_FRESH_SECONDS = env.int("FLOWAY_MODELS_FRESH_SECONDS", default=300)
+
+
+def _upstream_url(name: str, default: str) -> str:
+    url = env.str(name, default=default).rstrip("/")
+    parts = urlsplit(url)
+    loopback = parts.hostname in {"127.0.0.1", "::1", "localhost"}
+    if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
+        raise ImproperlyConfigured(f"{name} must be https; plain http is for loopback alone.")
+    if not parts.hostname or parts.username or parts.password or parts.query or parts.fragment:
+        raise ImproperlyConfigured(f"{name} must be a plain URL: no user, password, query or fragment.")
+    return url
+
+
+FLOWAY_PROVIDERS: dict[str, dict[str, Any]] = {
+    "codex": {
+        "class": "floway.providers.codex.provider.CodexProvider",
+        "label": "ChatGPT (Codex)",
+        "import_help": "codex login writes ~/.codex/auth.json. To make one for the gateway alone, sign in with CODEX_HOME set to "
+        "an empty directory and take auth.json from there.",
+        "options": {
+            "base_url": _upstream_url("FLOWAY_CODEX_BASE_URL", "https://chatgpt.com/backend-api"),
+            "auth_url": _upstream_url("FLOWAY_CODEX_AUTH_URL", "https://auth.openai.com"),
+            "profile": env.str("FLOWAY_CODEX_PROFILE", default="0.169.0"),
+            "connect_timeout": FLOWAY_UPSTREAM_CONNECT_SECONDS,
+            "answer_timeout": FLOWAY_UPSTREAM_IDLE_SECONDS,
+        },
+    }
+}
+
+# --- logs -----------------------------------------------------------------------------------------------------------------
+
+FLOWAY_LOG_FORMAT = env.str("FLOWAY_LOG_FORMAT", default="console")
+if FLOWAY_LOG_FORMAT not in {"console", "json"}:
+    raise ImproperlyConfigured("FLOWAY_LOG_FORMAT must be console or json.")
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "floway.logs.RequestIdFilter"}},
+    "formatters": {
+        "console": {"()": "floway.logs.ConsoleFormatter"},
+        "json": {"()": "floway.logs.JSONFormatter"},
+    },
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "filters": ["request_id"],
+            "formatter": FLOWAY_LOG_FORMAT,
+        }
+    },
+    "root": {"handlers": ["stderr"], "level": env.str("FLOWAY_LOG_LEVEL", default="INFO")},
+    "loggers": {
+        "django.server": {"handlers": [], "propagate": True},
+        "django.request": {"handlers": [], "propagate": True, "level": "ERROR"},
+    },
+}

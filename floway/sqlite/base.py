@@ -1,0 +1,101 @@
+"""SQLite whose writers queue instead of failing.
+
+Django's backend as it is, with one change: a write transaction first takes a lock of this process, then asks SQLite for its
+own with BEGIN IMMEDIATE, again and again until `write_timeout`. Under cooperative workers a greenlet that yields between BEGIN
+and COMMIT would otherwise leave a second one blocking the whole process inside SQLite, the first among the blocked. So the
+wait for other greenlets is on a lock that yields, `busy_timeout` is short (20 ms: another process's lock stalls the worker for
+that long), and the wait for other processes sleeps outside of SQLite.
+
+Nothing inside a write transaction may yield: no network, no logging to a pipe, no sleep.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import OperationalError
+from django.db.backends.sqlite3 import base
+
+_write_lock = threading.Lock()
+_FIRST_PAUSE = 0.001
+_LONGEST_PAUSE = 0.05
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    """See the module."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._holds_write_lock = False
+        self.write_timeout = float(self.settings_dict["OPTIONS"].get("write_timeout", 30))
+
+    def get_connection_params(self) -> dict[str, Any]:
+        """Django's, without our own option."""
+        params: dict[str, Any] = super().get_connection_params()
+        params.pop("write_timeout", None)
+        return params
+
+    def _start_transaction_under_autocommit(self) -> None:
+        deadline = time.monotonic() + self.write_timeout
+        if not _write_lock.acquire(timeout=self.write_timeout):
+            raise OperationalError("database is locked: a write transaction of this process did not end in time")
+        self._holds_write_lock = True
+        try:
+            for pause in _pauses():
+                try:
+                    self.cursor().execute("BEGIN IMMEDIATE")
+                    return
+                except OperationalError as error:
+                    if "locked" not in str(error) or time.monotonic() + pause > deadline:
+                        raise
+                time.sleep(pause)
+        except BaseException:
+            self._release_write_lock()
+            raise
+
+    def _set_autocommit(self, autocommit: bool) -> None:
+        super()._set_autocommit(autocommit)
+        if autocommit:
+            self._release_write_lock()
+
+    def _close(self) -> None:
+        try:
+            super()._close()
+        finally:
+            self._release_write_lock()
+
+    def _commit(self) -> None:
+        super()._commit()
+        self._release_write_lock()
+
+    def _rollback(self) -> None:
+        try:
+            super()._rollback()
+        finally:
+            self._release_write_lock()
+
+    def _release_write_lock(self) -> None:
+        if self._holds_write_lock:
+            self._holds_write_lock = False
+            _write_lock.release()
+
+    @contextmanager
+    def durable_commits(self) -> Iterator[None]:
+        """Commits inside survive a power loss too: WAL with synchronous=NORMAL may lose the last ones."""
+        self.cursor().execute("PRAGMA synchronous=FULL")
+        try:
+            yield
+        finally:
+            self.cursor().execute("PRAGMA synchronous=NORMAL")
+
+
+def _pauses() -> Iterator[float]:
+    pause = _FIRST_PAUSE
+    while True:
+        yield pause * (0.5 + random.random())
+        pause = min(pause * 2, _LONGEST_PAUSE)

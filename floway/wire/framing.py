@@ -1,0 +1,109 @@
+"""HTTP/1.1 body framing as values: raw bytes in, body bytes out, and whether the body has ended."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+_LONGEST_LINE = 16 * 1024
+
+
+class BrokenFraming(ValueError):
+    """The bytes are not the framing that the headers announced."""
+
+
+class Body(Protocol):
+    """How far a body has come. `ends_with_connection`: its end is the connection's end, so no cut can be told."""
+
+    done: bool
+    ends_with_connection: bool
+
+    def feed(self, data: bytes) -> bytes:
+        """The body bytes in `data`.
+
+        :raises BrokenFraming: see there.
+        """
+
+
+class SizedBody:
+    """A body of a stated length."""
+
+    ends_with_connection = False
+
+    def __init__(self, length: int) -> None:
+        self._left = length
+        self.done = length == 0
+
+    def feed(self, data: bytes) -> bytes:
+        """See Body."""
+        if len(data) > self._left:
+            raise BrokenFraming("more bytes than content-length")
+        self._left -= len(data)
+        self.done = self._left == 0
+        return data
+
+
+class UnsizedBody:
+    """A body that lasts as long as its connection."""
+
+    ends_with_connection = True
+    done = False
+
+    def feed(self, data: bytes) -> bytes:
+        """See Body."""
+        return data
+
+
+class ChunkedBody:
+    """A body in chunks (RFC 9112 §7.1); extensions and trailers are passed over."""
+
+    ends_with_connection = False
+
+    def __init__(self) -> None:
+        self.done = False
+        self._held = b""
+        self._left = 0
+        self._after_chunk = False
+        self._in_trailers = False
+
+    def feed(self, data: bytes) -> bytes:
+        """See Body."""
+        if self._held:
+            data, self._held = self._held + data, b""
+        out: list[bytes] = []
+        position = 0
+        while position < len(data):
+            if self.done:
+                raise BrokenFraming("bytes after the last chunk")
+            if self._left:
+                piece = data[position : position + self._left]
+                out.append(piece)
+                position += len(piece)
+                self._left -= len(piece)
+                self._after_chunk = not self._left
+                continue
+            end = data.find(b"\n", position)
+            if end < 0:
+                self._hold(data[position:])
+                break
+            self._take_line(data[position:end].rstrip(b"\r"))
+            position = end + 1
+        return out[0] if len(out) == 1 else b"".join(out)
+
+    def _hold(self, part: bytes) -> None:
+        if len(part) > _LONGEST_LINE:
+            raise BrokenFraming("a chunk header without end")
+        self._held = part
+
+    def _take_line(self, line: bytes) -> None:
+        if self._in_trailers:
+            self.done = not line
+        elif self._after_chunk:
+            if line:
+                raise BrokenFraming("a chunk longer than it said")
+            self._after_chunk = False
+        else:
+            size = line.partition(b";")[0].strip()
+            if not size or len(size) > 8 or not all(c in b"0123456789abcdefABCDEF" for c in size):
+                raise BrokenFraming("a chunk size that is none")
+            self._left = int(size, 16)
+            self._in_trailers = self._left == 0

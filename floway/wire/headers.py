@@ -1,0 +1,37 @@
+"""An ordered, case-insensitive view of HTTP header lines, as they came or as they shall go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+HeaderLine = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """Header lines in order, names compared without case; the first of equal names wins a lookup."""
+
+    lines: tuple[HeaderLine, ...] = ()
+    _first: dict[str, str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        first: dict[str, str] = {}
+        for name, value in self.lines:
+            first.setdefault(name.lower(), value)
+        object.__setattr__(self, "_first", first)
+
+    @classmethod
+    def of(cls, lines: Iterable[HeaderLine]) -> Headers:
+        """Headers from any iterable of (name, value)."""
+        return cls(tuple(lines))
+
+    def get(self, name: str) -> str | None:
+        """The first value under `name`, stripped of outer white space, or None where absent or empty."""
+        return (self._first.get(name.lower()) or "").strip() or None
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and name.lower() in self._first
+
+    def __iter__(self) -> Iterator[HeaderLine]:
+        return iter(self.lines)

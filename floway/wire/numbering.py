@@ -1,0 +1,42 @@
+"""The `sequence_number` of an event, replaced in its bytes: exactly the one that is the payload's own, and nothing else.
+
+Inside a JSON string a quotation mark is always escaped, so the bytes `"sequence_number"` with both marks bare are a whole
+string: a key or a value, never a piece of text. If they stand there once and the payload holds one object only, it is the
+payload's own key. Whatever leaves a doubt is parsed.
+"""
+
+from __future__ import annotations
+
+from floway.wire.json import JSON, InvalidJSON, dumps, mend
+
+_NAME = b'"sequence_number"'
+_KEY = b'"sequence_number":'
+
+
+def renumbered(data: bytes, number: int) -> bytes:
+    """The payload with `number` as its sequence number, on one line; without a number it is given one.
+
+    :raises InvalidJSON: it had to be parsed and cannot be.
+    """
+    key = data.find(_NAME)
+    if key < 0:
+        if data.startswith(b'{"') and b"\n" not in data:
+            return b'{"sequence_number":%d,%b' % (number, data[1:])
+    elif data.find(_NAME, key + 1) < 0 and data.startswith(_KEY, key):
+        start = key + len(_KEY)
+        end = _end_of_value(data, start)
+        if data[start:end].isdigit() and b"\n" not in data and (data.find(b"{", 1) < 0 or "sequence_number" in _object(data)):
+            return b"%b%d%b" % (data[:start], number, data[end:])
+    return dumps({**_object(data), "sequence_number": number})
+
+
+def _end_of_value(data: bytes, start: int) -> int:
+    comma, brace = data.find(b",", start), data.find(b"}", start)
+    return comma if 0 <= comma < brace else brace
+
+
+def _object(data: bytes) -> dict[str, JSON]:
+    payload = mend(data)
+    if not isinstance(payload, dict):
+        raise InvalidJSON("no object")
+    return payload

@@ -1,0 +1,269 @@
+"""The operator's pages for what was asked and answered: all of it to look at, none of it with content."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Length
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from floway import markup
+from responses_app.history import HistoryAdmin, ended_by, outcome
+from responses_app.models import Conversation, Exchange, Item, Snapshot
+
+_LISTED = 20
+
+
+class OutcomeFilter(admin.SimpleListFilter):
+    """The operator's question: what became of it?"""
+
+    title = "outcome"
+    parameter_name = "outcome"
+    answers: ClassVar[dict[str, tuple[str, Q]]] = {
+        "trouble": ("went wrong", Q(status__in=[Exchange.Status.FAILED, Exchange.Status.REFUSED])),
+        "cut": ("was cut upstream", Q(ended_by=Exchange.EndedBy.UPSTREAM_CUT)),
+        "left": ("the caller left", Q(ended_by__in=[Exchange.EndedBy.CALLER, Exchange.EndedBy.UNDELIVERED])),
+        "timeout": ("took too long", Q(ended_by__in=[Exchange.EndedBy.IDLE, Exchange.EndedBy.DEADLINE])),
+        "running": ("is in flight", Q(status=Exchange.Status.IN_FLIGHT)),
+        "done": ("was completed", Q(status=Exchange.Status.COMPLETED)),
+    }
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+        """The answers."""
+        return [(name, words) for name, (words, _) in self.answers.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """The exchanges of which it is true."""
+        chosen = self.answers.get(self.value() or "")
+        return queryset.filter(chosen[1]) if chosen else queryset
+
+
+@admin.register(Exchange)
+class ExchangeAdmin(HistoryAdmin):
+    """One row per request, and its post-mortem."""
+
+    list_display = (
+        "time",
+        "api_key",
+        "model",
+        "credential",
+        "how",
+        "first_byte",
+        "total",
+        "tokens_in",
+        "cached",
+        "tokens_out",
+        "reasoning",
+        "ended",
+    )
+    list_filter = (OutcomeFilter, "started_at", "api_key", "credential")
+    list_select_related = ("api_key", "credential")
+    ordering = ("-started_at",)
+    sortable_by = ("time",)
+    search_fields = ("request_id", "response_id")
+    search_ids = ("request_id", "response_id")
+    search_help_text = "A request id or response id, or at least four characters of its beginning."
+    page_template = "console/exchange.html"
+
+    @admin.display(description="time (UTC)", ordering="started_at")
+    def time(self, exchange: Exchange) -> SafeString:
+        """When it was accepted."""
+        return markup.stamp(exchange.started_at)
+
+    @admin.display(description="status")
+    def how(self, exchange: Exchange) -> SafeString:
+        """How it stands or ended."""
+        return outcome(exchange)
+
+    @admin.display(description="first byte")
+    def first_byte(self, exchange: Exchange) -> str:
+        """From acceptance."""
+        return markup.duration(exchange.first_byte_ms)
+
+    @admin.display(description="total")
+    def total(self, exchange: Exchange) -> str:
+        """From acceptance to the end."""
+        return markup.duration(exchange.total_ms)
+
+    @admin.display(description="in")
+    def tokens_in(self, exchange: Exchange) -> str:
+        """Tokens read."""
+        return markup.figure(exchange.input_tokens)
+
+    @admin.display(description="cached")
+    def cached(self, exchange: Exchange) -> str:
+        """Of those, tokens from a cache."""
+        return markup.figure(exchange.cached_tokens)
+
+    @admin.display(description="out")
+    def tokens_out(self, exchange: Exchange) -> str:
+        """Tokens written."""
+        return markup.figure(exchange.output_tokens)
+
+    @admin.display(description="reasoning")
+    def reasoning(self, exchange: Exchange) -> str:
+        """Of those, tokens of reasoning."""
+        return markup.figure(exchange.reasoning_tokens)
+
+    @admin.display(description="ended by")
+    def ended(self, exchange: Exchange) -> SafeString:
+        """Who ended it."""
+        return ended_by(exchange)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Exchange]:
+        """With what a row or a page names."""
+        return Exchange.objects.select_related("api_key", "credential", "conversation", "continued")
+
+    def page(self, row: Exchange) -> dict[str, Any]:
+        """The snapshot it made, and its tables."""
+        made = Snapshot.objects.filter(exchange=row).first()
+        upstream = row.upstream_ids.items() if isinstance(row.upstream_ids, dict) else ()
+        return {"made": made, "upstream_ids": [(markup.clean(name), value) for name, value in upstream]}
+
+
+@admin.register(Conversation)
+class ConversationAdmin(HistoryAdmin):
+    """Lines of turns, by the path that names them."""
+
+    list_display = ("path", "api_key", "credential", "window", "turns", "created", "used")
+    list_filter = ("last_used_at", "api_key", "credential")
+    list_select_related = ("api_key", "credential")
+    ordering = ("-last_used_at",)
+    sortable_by = ("used",)
+    page_template = "console/conversation.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Conversation]:
+        """With how many turns each has settled."""
+        turns = Snapshot.objects.filter(conversation=OuterRef("pk")).order_by().values("conversation").annotate(n=Count("pk"))
+        return Conversation.objects.select_related("api_key", "credential").annotate(settled=Subquery(turns.values("n")))
+
+    @admin.display(description="conversation")
+    def path(self, conversation: Conversation) -> SafeString:
+        """Its scope, step by step."""
+        return markup.steps(conversation.scope) or SafeString(f"conversation {conversation.pk}")
+
+    @admin.display(description="window")
+    def window(self, conversation: Conversation) -> int:
+        """The current context window's number."""
+        return conversation.generation
+
+    @admin.display(description="turns")
+    def turns(self, conversation: Any) -> str:
+        """How many were settled."""
+        return markup.figure(conversation.settled or 0)
+
+    @admin.display(description="began (UTC)")
+    def created(self, conversation: Conversation) -> SafeString:
+        """When."""
+        return markup.stamp(conversation.created_at)
+
+    @admin.display(description="last turn (UTC)", ordering="last_used_at")
+    def used(self, conversation: Conversation) -> SafeString:
+        """When."""
+        return markup.stamp(conversation.last_used_at)
+
+    def page(self, row: Conversation) -> dict[str, Any]:
+        """The latest of its snapshots and exchanges, and how much is kept."""
+        snapshots = row.snapshots.select_related("parent", "continued_by", "credential", "exchange")
+        exchanges = row.exchanges.select_related("api_key", "credential").order_by("-started_at")
+        return {
+            "snapshots": snapshots.order_by("-pk")[:_LISTED],
+            "exchanges": exchanges[:_LISTED],
+            "listed": _LISTED,
+            "kept": row.items.aggregate(items=Count("pk"), size=Sum(Length("sealed"))),
+        }
+
+
+@admin.register(Snapshot)
+class SnapshotAdmin(HistoryAdmin):
+    """Settled turns: what a continuation continues."""
+
+    list_display = ("response", "api_key", "model", "before", "window", "length", "next", "kept", "created")
+    list_filter = ("created_at", "stored", "compaction", "api_key")
+    list_select_related = ("api_key", "parent", "continued_by")
+    ordering = ("-id",)
+    sortable_by = ()
+    search_fields = ("response_id",)
+    search_ids = ("response_id",)
+    search_help_text = "A response id, or at least four characters of its beginning."
+    page_template = "console/snapshot.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Snapshot]:
+        """With what a row or a page names."""
+        return Snapshot.objects.select_related("api_key", "parent", "continued_by", "conversation", "credential", "exchange")
+
+    @admin.display(description="response")
+    def response(self, snapshot: Snapshot) -> SafeString:
+        """Its public id."""
+        return markup.short_id(snapshot.response_id)
+
+    @admin.display(description="continues")
+    def before(self, snapshot: Snapshot) -> SafeString:
+        """The snapshot it went on from."""
+        return markup.short_id(snapshot.parent.response_id if snapshot.parent else "")
+
+    @admin.display(description="window")
+    def window(self, snapshot: Snapshot) -> int:
+        """The context window its continuation runs in."""
+        return snapshot.generation
+
+    @admin.display(description="continued by")
+    def next(self, snapshot: Snapshot) -> SafeString:
+        """The exchange that holds its window."""
+        return markup.short_id(snapshot.continued_by.request_id if snapshot.continued_by else "")
+
+    @admin.display(description="kept")
+    def kept(self, snapshot: Snapshot) -> SafeString:
+        """Whether a caller can name it."""
+        if snapshot.deleted_at:
+            return markup.badge("off", "deleted")
+        return markup.badge("ok", "stored") if snapshot.stored else markup.badge("off", "route only")
+
+    @admin.display(description="settled (UTC)")
+    def created(self, snapshot: Snapshot) -> SafeString:
+        """When."""
+        return markup.stamp(snapshot.created_at)
+
+    def page(self, row: Snapshot) -> dict[str, Any]:
+        """What went on from it."""
+        return {"children": row.children.select_related("exchange").order_by("pk")[:_LISTED], "listed": _LISTED}
+
+
+@admin.register(Item)
+class ItemAdmin(HistoryAdmin):
+    """Items, without what is in them."""
+
+    list_display = ("id", "conversation_number", "credential", "size", "created")
+    list_filter = ("created_at",)
+    list_select_related = ("credential",)
+    ordering = ("-id",)
+    sortable_by = ()
+    page_template = "console/item.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Item]:
+        """Measured in the database; neither content nor hash is read."""
+        rows = Item.objects.select_related("credential", "conversation").defer("sealed", "digest")
+        return rows.annotate(sealed_bytes=Length("sealed"))
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+        """Nobody narrows a list by ciphertext or hashes."""
+        return lookup.partition("__")[0] not in {"sealed", "digest"} and super().lookup_allowed(lookup, value, request)
+
+    @admin.display(description="conversation")
+    def conversation_number(self, item: Item) -> str:
+        """Whose item it is."""
+        return f"conversation {item.conversation_id}"
+
+    @admin.display(description="sealed bytes")
+    def size(self, item: Any) -> str:
+        """How large it is at rest."""
+        return markup.figure(item.sealed_bytes)
+
+    @admin.display(description="created (UTC)")
+    def created(self, item: Item) -> SafeString:
+        """When."""
+        return markup.stamp(item.created_at)

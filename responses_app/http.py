@@ -1,0 +1,226 @@
+"""The HTTP edge: headers and bodies in, the OpenAI envelope out, whatever goes wrong between."""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import orjson
+import zstandard
+from django.conf import settings
+from django.core.exceptions import BadRequest, DisallowedHost, PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils import timezone
+from rest_framework import exceptions
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from accounts import keys
+from accounts.models import ApiKey
+from floway.providers import registry
+from floway.wire.errors import (
+    ApiError,
+    BodyTooLarge,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    ServiceError,
+    UnsupportedEncoding,
+)
+from floway.wire.headers import Headers
+from floway.wire.json import InvalidJSON, JSONObject, loads
+
+log = logging.getLogger(__name__)
+
+_PIECE = 256 * 1024
+_LARGEST_ZSTD_WINDOW = 8 * 1024 * 1024
+_RATE_LIMITED = 429
+_SECRET_HEADERS = frozenset({"authorization", "x-api-key", "cookie", "proxy-authorization"})
+_OWN_PREFIX = "x-floway-"
+_UNDERSCORED = "HTTP_X_FLOWAY_UNDERSCORED"
+NO_STORE = {"cache-control": "private, no-store", "vary": "Authorization, X-Api-Key"}
+
+
+def all_headers(request: HttpRequest) -> Headers:
+    """The request's header lines, names in lower case. Names with an underscore stand apart from those with a hyphen."""
+    lines = [(name.lower(), value) for name, value in request.headers.items()]
+    apart = request.META.get(_UNDERSCORED)
+    return Headers.of(lines + [(str(name), str(value)) for name, value in loads(apart)] if apart else lines)
+
+
+def callers_headers(headers: Headers) -> Headers:
+    """What a provider may see of them: no secrets of the caller's, nothing that only the gateway may say."""
+    return Headers.of(
+        line for line in headers if line[0] not in _SECRET_HEADERS and not line[0].replace("_", "-").startswith(_OWN_PREFIX)
+    )
+
+
+class KeyAuthentication(BaseAuthentication):
+    """`request.user` is the API key."""
+
+    def authenticate(self, request: Request) -> tuple[ApiKey, None]:
+        """:raises Unauthenticated: no usable key."""
+        return keys.authenticate(all_headers(request._request), timezone.now()), None
+
+    def authenticate_header(self, request: Request) -> str:
+        """What a 401 asks for."""
+        return "Bearer"
+
+
+class FirstRenderer(BaseContentNegotiation):
+    """Whatever a client accepts, it gets what the API speaks; SDKs ask for JSON and for event streams alike."""
+
+    def select_parser(self, request: Request, parsers: Any) -> Any:
+        """No parser: bodies are read within their limit by the view."""
+        return None
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
+        """The only one."""
+        return renderers[0], renderers[0].media_type
+
+
+class ResponsesRenderer(BaseRenderer):
+    """JSON, fast."""
+
+    media_type = "application/json"
+    format = "json"
+    charset = None
+
+    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
+        """The bytes of `data`; bytes pass as they are."""
+        return data if isinstance(data, bytes) else b"" if data is None else orjson.dumps(data)
+
+
+# --- bodies ---------------------------------------------------------------------------------------------------------------
+
+
+def read_json_object(request: HttpRequest) -> JSONObject:
+    """The request's body as a JSON object, read and inflated within the limit.
+
+    :raises BodyTooLarge, UnsupportedEncoding, InvalidRequest: see there.
+    """
+    limit = settings.FLOWAY_MAX_BODY_BYTES
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    body = _inflated(_read(request, limit), encoding, limit)
+    try:
+        value = loads(body)
+    except InvalidJSON as error:
+        raise InvalidRequest(f"The request body is not valid JSON: {error}.", code="invalid_json") from error
+    if not isinstance(value, dict):
+        raise InvalidRequest("The request body must be a JSON object.", code="invalid_json")
+    return value
+
+
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The request body is larger than {limit} bytes.")
+
+
+def _read(request: HttpRequest, limit: int) -> bytes:
+    stream = request.META["wsgi.input"]
+    if request.META.get("wsgi.input_terminated") and not request.META.get("CONTENT_LENGTH"):
+        return _read_up_to(stream.read, limit, None)
+    try:
+        length = int(request.META.get("CONTENT_LENGTH") or 0)
+    except ValueError as error:
+        raise InvalidRequest("content-length is not a number.") from error
+    if length > limit:
+        raise _too_large(limit)
+    body = _read_up_to(stream.read, limit, length)
+    if len(body) < length:
+        raise InvalidRequest("The request body ended before its content-length.")
+    return body
+
+
+def _read_up_to(read: Callable[[int], bytes], limit: int, length: int | None) -> bytes:
+    parts = bytearray()
+    while length is None or len(parts) < length:
+        piece = read(_PIECE if length is None else min(_PIECE, length - len(parts)))
+        if not piece:
+            break
+        parts += piece
+        if len(parts) > limit:
+            raise _too_large(limit)
+    return bytes(parts)
+
+
+def _inflated(body: bytes, encoding: str, limit: int) -> bytes:
+    if encoding in {"", "identity"}:
+        return body
+    pieces = {"gzip": _gunzip, "x-gzip": _gunzip, "zstd": _unzstd}.get(encoding)
+    if pieces is None:
+        raise UnsupportedEncoding("content-encoding must be one of: identity, gzip, zstd; and only one.")
+    whole = bytearray()
+    try:
+        for piece in pieces(body):
+            whole += piece
+            if len(whole) > limit:
+                raise _too_large(limit)
+    except (zlib.error, zstandard.ZstdError, EOFError) as error:
+        raise InvalidRequest(f"The request body is not valid {encoding}.") from error
+    return bytes(whole)
+
+
+def _gunzip(body: bytes) -> Iterator[bytes]:
+    inflater = zlib.decompressobj(wbits=31)
+    while body and not inflater.eof:
+        yield inflater.decompress(body, _PIECE)
+        body = inflater.unconsumed_tail
+    if not inflater.eof or inflater.unused_data:
+        raise EOFError
+
+
+def _unzstd(body: bytes) -> Iterator[bytes]:
+    inflater = zstandard.ZstdDecompressor(max_window_size=_LARGEST_ZSTD_WINDOW)
+    with inflater.stream_reader(body, read_size=_PIECE) as reader:
+        while piece := reader.read(_PIECE):
+            yield piece
+
+
+# --- errors ---------------------------------------------------------------------------------------------------------------
+
+
+def as_api_error(error: Exception) -> ApiError:
+    """Any exception as the failure that a caller is told; what nobody foresaw is logged and told as nothing but itself."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, exceptions.MethodNotAllowed):
+        return MethodNotAllowed(f"{error.args[0] if error.args else 'This method'} is not allowed here.")
+    if isinstance(error, Http404 | exceptions.NotFound):
+        return NotFound("There is nothing at this URL.")
+    if isinstance(error, exceptions.APIException | PermissionDenied | BadRequest | DisallowedHost):
+        return InvalidRequest("The request cannot be served.")
+    log.error("unforeseen failure", exc_info=error)
+    return ServiceError("The gateway failed. Its operator finds the cause under this request's id.", code="internal_error")
+
+
+def is_dialect(headers: Headers) -> bool:
+    """Does any provider recognise the caller as an official client of its own?"""
+    return any(registry.get(slug).recognises(headers) for slug in registry.slugs())
+
+
+def error_response(error: ApiError, *, dialect: bool) -> Response:
+    """The envelope; official clients retry most 4xx as if they could pass, so they are told 400 for what cannot."""
+    status = error.http_status
+    if dialect and error.is_permanent and status != _RATE_LIMITED:
+        status = 400
+    return Response(error.envelope(), status=status, headers={**error.headers(), **NO_STORE})
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
+    """DRF's hook: every exception of an API view ends here."""
+    request: Request | None = context.get("request")
+    headers = all_headers(request._request) if request is not None else Headers()
+    return error_response(as_api_error(error), dialect=is_dialect(headers))
+
+
+def plain_error(request: HttpRequest, error: ApiError) -> HttpResponse:
+    """The envelope outside of DRF: unknown URLs and failures before a view."""
+    status = error_response(error, dialect=is_dialect(all_headers(request))).status_code
+    return HttpResponse(
+        orjson.dumps(error.envelope()), status=status, content_type="application/json", headers={**error.headers(), **NO_STORE}
+    )

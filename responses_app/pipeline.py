@@ -1,0 +1,402 @@
+"""A turn from its acceptance to its end: identify, claim, prepare, stream, settle.
+
+No transaction is open, and no database connection held, while the network is in use.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import secrets
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import connection
+
+from accounts import choosing, tokens
+from floway import transport
+from floway.providers import registry
+from floway.providers.contract import (
+    Account,
+    Change,
+    ChangeKind,
+    Entropy,
+    Failure,
+    FailureKind,
+    IdentityClaim,
+    PreparedRequest,
+    ProviderRefused,
+    RequestContext,
+    ResponsesProvider,
+    SnapshotContext,
+    UpstreamResponse,
+    UpstreamUnreachable,
+)
+from floway.wire.errors import ApiError, InvalidRequest, ServiceError, Unavailable
+from floway.wire.fold import Echo, Relay, Terminal
+from floway.wire.json import JSON, JSONObject
+from responses_app import claims, settling
+from responses_app.acceptance import Call, stand, validated
+from responses_app.claims import Claim, LostRace
+from responses_app.clock import Clock
+from responses_app.models import Exchange
+from responses_app.provenance import DEGRADED_REASON, compaction_positions, encrypted_reasoning, issuers_of
+from responses_app.settling import Outcome
+from responses_app.streaming import EndedBy, Ending, Limits, Stream
+
+log = logging.getLogger(__name__)
+
+_LARGEST_REFUSAL = 64 * 1024
+_REFUSAL_SECONDS = 10
+_RETRY_AFTER_SECONDS = 5
+Status = Exchange.Status
+
+
+def seeded(seed: bytes, label: str) -> Entropy:
+    """Bytes that are random to everybody else and the same for the same seed and label."""
+    drawn = 0
+
+    def draw(count: int) -> bytes:
+        nonlocal drawn
+        drawn += 1
+        return hashlib.shake_256(seed + label.encode() + drawn.to_bytes(8, "big")).digest(count)
+
+    return draw
+
+
+class Turn:
+    """One call being served. `open` brings it to the upstream's answer, then `stream` or `aggregate` to its end."""
+
+    def __init__(self, call: Call, clock: Clock) -> None:
+        self.call = call
+        self.clock = clock
+        self.provider: ResponsesProvider = registry.get(call.key.provider)
+        self.response_id = f"resp_{secrets.token_hex(24)}"
+        self.store = call.body.get("store") is not False
+        self.cancellation = transport.Cancellation()
+        self.exchange = self._new_exchange()
+        self.dropped: list[str] = []
+        self.left_out: list[str] = []
+        self._seed = secrets.token_bytes(32)
+        self._began = clock.monotonic()
+        self._deadline = self._began + settings.FLOWAY_MAX_STREAM_SECONDS
+        self._claim: Claim | None = None
+
+    def _new_exchange(self) -> Exchange:
+        call = self.call
+        return Exchange(
+            request_id=call.request_id,
+            api_key=call.key,
+            provider=call.key.provider,
+            action=call.action.value,
+            model=str(call.body.get("model", ""))[:128],
+            streamed=call.body.get("stream") is True,
+            stored=self.store,
+            response_id=self.response_id,
+            started_at=call.started_at,
+            deadline_at=call.started_at + timedelta(seconds=settings.FLOWAY_MAX_STREAM_SECONDS),
+        )
+
+    # --- to the upstream's answer ---
+
+    def open(self) -> None:
+        """Validate, claim, prepare and send; returns when the upstream has begun a successful answer.
+
+        :raises ApiError: the turn is over, its exchange written, its claim given back.
+        """
+        try:
+            validated(self.call.body)
+            self._ground = stand(self.call)
+            self._issuers = issuers_of(self.call.key.pk, self._ground.items)
+            self._dispatch(self._choose())
+        except ApiError as error:
+            self._refuse(error)
+            raise
+        except Exception as error:
+            self._refuse(ServiceError("unforeseen", code="internal_error"))
+            raise error from None
+
+    def _choose(self) -> tokens.Held:
+        """Claim the turn; returns the login it runs on."""
+        ground, call = self._ground, self.call
+        recalled: JSON | None = None
+        while True:
+            identity = self._identify(recalled)
+            if recalled is None and identity.recall_key is not None:
+                recalled = claims.recalled_note(call.key, identity.recall_key)
+                if recalled is not None:
+                    identity = self._identify(recalled)
+            preferred = self._issuers.preferred() or claims.known_credential(call.key, identity)
+            credential = choosing.choose(call.key.provider, preferred)
+            self._leave_out(self._issuers.foreign_to(credential.pk))
+            held = tokens.fresh(credential, self.clock.now())
+            self.exchange.credential = credential
+            try:
+                self._claim = claims.claim_turn(call.key, identity, ground.continued, self.exchange)
+            except LostRace:
+                recalled = None
+                continue
+            self._identity = identity
+            return held
+
+    def _identify(self, recalled: JSON | None) -> IdentityClaim:
+        try:
+            return self.provider.identify(
+                self._ground.inbound, self._ground.note, recalled, self.call.started_at, seeded(self._seed, "identify")
+            )
+        except ProviderRefused as refusal:
+            raise _refused(refusal) from refusal
+
+    def _leave_out(self, positions: set[int]) -> None:
+        """Leave encrypted items out of what goes upstream; the caller and the operator are told."""
+        self._inbound = self._ground.without(positions)
+        self.left_out = [f"input[{position}]" for position in sorted(positions)]
+
+    def _prepare(self, account: Account) -> PreparedRequest:
+        claim = self._claim
+        assert claim is not None  # noqa: S101 - a turn is prepared after it is claimed
+        context = RequestContext(
+            attempt_id=self.call.request_id,
+            started_at=self.call.started_at,
+            entropy=seeded(self._seed, "prepare"),
+            action=self.call.action,
+            inbound=self._inbound,
+            account=account,
+            claim=self._identity,
+            note=claim.conversation.note,
+            continued=self._ground.note,
+            latest=claim.conversation.latest_note,
+            generation=claim.generation,
+        )
+        try:
+            prepared = self.provider.prepare_responses_request(context)
+        except ProviderRefused as refusal:
+            raise _refused(refusal) from refusal
+        self._note_prepared(prepared)
+        return prepared
+
+    def _note_prepared(self, prepared: PreparedRequest) -> None:
+        self.carry = prepared.carry
+        self.exchange.identity = [{"name": i.name, "value": i.value, "source": i.source} for i in prepared.identity]
+        left_out = [Change(ChangeKind.DROPPED, field, DEGRADED_REASON) for field in self.left_out]
+        self.exchange.changes = [
+            {"kind": c.kind.value, "field": c.field, "reason": c.reason} for c in (*left_out, *prepared.changes)
+        ]
+        refusable = [c for c in prepared.changes if c.refusable]
+        self.dropped = [c.field for c in refusable if c.kind is ChangeKind.DROPPED]
+        if refusable and self.call.key.strict:
+            first = refusable[0]
+            raise InvalidRequest(
+                f"Unsupported parameter: '{first.field}': {first.reason}", param=first.field, code="unsupported_parameter"
+            )
+
+    def _dispatch(self, held: tokens.Held) -> None:
+        prepared = self._prepare(held.account)
+        self.upstream = self._send(prepared, held.account)
+        failure = self._failure()
+        if failure is not None and failure.kind is FailureKind.STALE_TOKEN:
+            held = tokens.refresh(held)
+            self.upstream = self._send(self._prepare(held.account), held.account)
+            failure = self._failure()
+        if failure is not None and failure.kind is FailureKind.ENCRYPTED_CONTENT:
+            failure = self._dispatch_without_reasoning(held, failure)
+        self._note_quota(held.account)
+        if failure is not None:
+            self._note_failure(failure, held)
+            raise _as_api_error(failure)
+
+    def _dispatch_without_reasoning(self, held: tokens.Held, failure: Failure) -> Failure | None:
+        """Ciphertext that the upstream cannot read: once more without the reasoning, unless a compaction is among it."""
+        items = self._ground.items
+        reasoning = encrypted_reasoning(items)
+        if any(True for _ in compaction_positions(items)) or not reasoning or self.left_out:
+            return failure
+        self._leave_out(reasoning)
+        self.upstream = self._send(self._prepare(held.account), held.account)
+        return self._failure()
+
+    def _send(self, prepared: PreparedRequest, account: Account) -> UpstreamResponse:
+        connection.close()
+        self.exchange.dispatches += 1
+        try:
+            with transport.cancellable(self.cancellation):
+                return self.provider.stream(prepared.request, account)
+        except UpstreamUnreachable as error:
+            self.exchange.operator_note = f"No answer from the upstream: {error}"
+            message = "The upstream gave no answer."
+            raise Unavailable(message, code="upstream_unreachable", retry_after=_RETRY_AFTER_SECONDS) from error
+
+    def _failure(self) -> Failure | None:
+        """The classified refusal, its body read and its connection let go of; None for success."""
+        upstream = self.upstream
+        if 200 <= upstream.status < 300:
+            return None
+        body = upstream.read_all(_LARGEST_REFUSAL, _REFUSAL_SECONDS)
+        upstream.close()
+        return self.provider.classify_failure(upstream.status, upstream.headers, body, self.clock.now())
+
+    def _note_failure(self, failure: Failure, held: tokens.Held) -> None:
+        self.exchange.operator_note = failure.operator[:1000]
+        if failure.kind in {FailureKind.NEEDS_SIGN_IN, FailureKind.STALE_TOKEN}:
+            tokens.needs_sign_in(held.account.credential_id, failure.operator, expected=held.fingerprint)
+
+    def _note_quota(self, account: Account) -> None:
+        windows = self.provider.quota(self.upstream.headers, self.clock.now())
+        settling.note_quota(account.credential_id, windows, self.clock)
+        connection.close()
+
+    # --- to its end ---
+
+    def _relay(self) -> Relay:
+        return Relay(
+            Echo(
+                response_id=self.response_id,
+                created_at=int(self.call.started_at.timestamp()),
+                request=self.call.body,
+                mint=lambda prefix: f"{prefix}_{secrets.token_hex(24)}",
+            )
+        )
+
+    def _stream(self, gone: Callable[[], bool]) -> Stream:
+        limits = Limits(keep_alive=settings.FLOWAY_KEEPALIVE_SECONDS, idle=settings.FLOWAY_UPSTREAM_IDLE_SECONDS)
+        return Stream(self.upstream, self._relay(), limits=limits, clock=self.clock, deadline=self._deadline, gone=gone)
+
+    def stream(self) -> Iterator[bytes]:
+        """The event stream, each piece as soon as it is there. Closing the iterator means that the caller left."""
+        stream = self._stream(lambda: self.cancellation.cancelled)
+        last = b""
+        try:
+            for piece in stream.pieces():
+                self._note_first_byte(stream.relay)
+                yield piece
+            last = self._finish(stream)
+            if last:
+                yield last
+        except GeneratorExit:
+            self._abandon(stream, settled=bool(last))
+            raise
+        finally:
+            self.upstream.close()
+
+    def aggregate(self) -> JSONObject:
+        """The whole response as one object.
+
+        :raises ApiError: it failed.
+        """
+        stream = self._stream(lambda: self.cancellation.cancelled)
+        try:
+            for _ in stream.pieces():
+                self._note_first_byte(stream.relay)
+            self._finish(stream)
+        finally:
+            self.upstream.close()
+        terminal = stream.relay.terminal
+        if terminal is None or terminal.type == "response.failed":
+            raise self._aggregate_error(terminal)
+        return terminal.response
+
+    def _aggregate_error(self, terminal: Terminal | None) -> ApiError:
+        if terminal is None or terminal.error is None or self.exchange.ended_by != EndedBy.UPSTREAM:
+            return Unavailable("The upstream broke off before its answer was complete.", code="server_error", retry_after=1)
+        return _as_api_error(self.provider.classify_event(terminal.error))
+
+    def _note_first_byte(self, relay: Relay) -> None:
+        if self.exchange.first_byte_ms is None and relay.has_output:
+            self.exchange.first_byte_ms = self._elapsed_ms()
+
+    def _finish(self, stream: Stream) -> bytes:
+        """Settle or fail the turn; returns the terminal frame, or nothing where nobody is left to read it."""
+        relay = stream.relay
+        self._note_end(relay, stream.ending)
+        terminal = relay.terminal
+        if terminal is None:
+            code = "server_error"
+            last = relay.fail(code, "The upstream broke off before its answer was complete.")
+            self._fail(code, stream.ending.detail, http_status=200)
+            return b"" if stream.ending.by is EndedBy.CALLER else last
+        if terminal.type == "response.failed":
+            failure = self.provider.classify_event(terminal.error)
+            self.exchange.operator_note = failure.operator[:1000]
+            self._fail(failure.code or "server_error", failure.message, http_status=200)
+            return relay.finish()
+        return relay.finish(store=None if self._settle(terminal) else False)
+
+    def _settle(self, terminal: Terminal) -> bool:
+        assert self._claim is not None  # noqa: S101 - it was opened
+        exchange, usage = self.exchange, terminal.usage
+        exchange.status = Status.COMPLETED if terminal.type == "response.completed" else Status.INCOMPLETE
+        exchange.http_status = 200
+        exchange.input_tokens, exchange.cached_tokens = usage.input, usage.cached
+        exchange.output_tokens, exchange.reasoning_tokens = usage.output, usage.reasoning
+        note = self.provider.before_responses_snapshot_commit(
+            SnapshotContext(
+                attempt_id=self.call.request_id,
+                carry=self.carry,
+                output=terminal.output,
+                upstream_headers=self.upstream.headers,
+                generation=self._claim.generation,
+            )
+        )
+        outcome = Outcome(
+            terminal=terminal,
+            response_id=self.response_id,
+            items=self._ground.items,
+            continued=self._ground.continued,
+            known_items=self._ground.inbound.continued_items,
+            stored=self.store,
+            note=note,
+        )
+        return settling.settle_within(self._claim, outcome, self.clock)
+
+    def _note_end(self, relay: Relay, ending: Ending) -> None:
+        exchange = self.exchange
+        exchange.ended_by, exchange.last_event = ending.by, relay.last_event[:64]
+        exchange.finished_at = self.clock.now()
+        exchange.total_ms = self._elapsed_ms()
+
+    def _abandon(self, stream: Stream, *, settled: bool) -> None:
+        """The caller left while something was being written to it."""
+        if settled and self.exchange.status in {Status.COMPLETED, Status.INCOMPLETE}:
+            self.exchange.ended_by = EndedBy.UNDELIVERED
+            settling.note_delivery(self.exchange)
+        elif self.exchange.status == Status.IN_FLIGHT:
+            self.cancellation.cancel()
+            self._note_end(stream.relay, Ending(EndedBy.CALLER))
+            self._fail("caller_left", "", http_status=200)
+
+    def _fail(self, code: str, message: str, *, http_status: int) -> None:
+        exchange = self.exchange
+        exchange.status, exchange.http_status = Status.FAILED, http_status
+        exchange.error_code, exchange.error_message = code[:128], message[:1000]
+        settling.fail(exchange, self.clock)
+
+    def _refuse(self, error: ApiError) -> None:
+        """The turn ended before the upstream began an answer."""
+        exchange = self.exchange
+        exchange.status = Status.REFUSED if error.http_status < 500 else Status.FAILED
+        exchange.ended_by = EndedBy.CALLER if self.cancellation.cancelled else EndedBy.GATEWAY
+        exchange.http_status = error.http_status
+        exchange.error_code, exchange.error_message = (error.code or "")[:128], error.message[:1000]
+        exchange.finished_at, exchange.total_ms = self.clock.now(), self._elapsed_ms()
+        settling.fail(exchange, self.clock)
+
+    def _elapsed_ms(self) -> int:
+        return max(0, round((self.clock.monotonic() - self._began) * 1000))
+
+
+def _refused(refusal: ProviderRefused) -> ApiError:
+    return InvalidRequest(refusal.message, param=refusal.param, code=refusal.code, status=refusal.status)
+
+
+def _as_api_error(failure: Failure) -> ApiError:
+    return ApiError(
+        failure.message,
+        status=failure.status,
+        type=failure.type,
+        code=failure.code,
+        param=failure.param,
+        retry_after=failure.retry_after,
+        permanent=failure.permanent,
+        details=failure.details,
+    )

@@ -1,0 +1,212 @@
+"""The second of a turn's two transactions: what came of it, written before its caller hears of it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from django.db import DatabaseError, connection, transaction
+
+from accounts.models import QuotaReading
+from floway.providers.contract import QuotaWindow, SnapshotNote
+from floway.wire.fold import Terminal
+from floway.wire.json import JSON
+from responses_app import claims, content
+from responses_app.claims import Claim
+from responses_app.clock import Clock
+from responses_app.models import Conversation, Exchange, Snapshot
+
+log = logging.getLogger(__name__)
+
+GIVE_UP_AFTER_SECONDS = 2.0
+_PAUSE_SECONDS = 0.05
+_LATE_PAUSES_SECONDS = (1, 5, 15, 60, 300)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A turn that reached its terminal event.
+
+    :param items: the conversation's items before the turn, then its new input.
+    :param known_items: how many of them came from the snapshot continued.
+    :param stored: False where the caller asked that no content be kept.
+    """
+
+    terminal: Terminal
+    response_id: str
+    items: Sequence[JSON]
+    continued: Snapshot | None
+    known_items: int
+    stored: bool
+    note: SnapshotNote | None
+
+
+def settle(claim: Claim, outcome: Outcome) -> None:
+    """Snapshot, items, exchange and claim, in one transaction.
+
+    :raises DatabaseError: nothing was written.
+    """
+    with transaction.atomic():
+        conversation = Conversation.objects.select_for_update().get(pk=claim.conversation.pk)
+        place = _write_content(conversation, claim.exchange, outcome)
+        compacted = content.after_compaction((), outcome.terminal.output) is not None
+        generation = claim.generation
+        if compacted:
+            generation = conversation.generation = claims.draw(conversation)
+            conversation.opaque_window = None
+        claim.exchange.save()
+        _snapshot(claim, outcome, place, generation, compacted=compacted).save(force_insert=True)
+        claims.keep(claim.exchange)
+        _remember(conversation, claim.exchange, outcome)
+
+
+def _write_content(conversation: Conversation, exchange: Exchange, outcome: Outcome) -> content.Place:
+    output = outcome.terminal.output
+    issuer = exchange.credential_id
+    replaced = content.after_compaction(outcome.items, output)
+    items = [*outcome.items, *output] if replaced is None else replaced
+    parent = outcome.continued
+    if replaced is None and parent is not None and _same_ground(parent, conversation, outcome):
+        at = content.place_of(parent)
+        new = items[outcome.known_items :]
+    else:
+        at = content.longest_prefix(conversation.pk, items, stored=outcome.stored)
+        new = items[at.length :]
+    content.note_issuer(exchange.api_key_id, output, issuer)
+    return content.extend(conversation.pk, at, new, stored=outcome.stored, issuer=issuer)
+
+
+def _same_ground(parent: Snapshot, conversation: Conversation, outcome: Outcome) -> bool:
+    """Can the turn be written right after its parent? Not in another conversation, nor content after mere traces."""
+    return parent.conversation_id == conversation.pk and parent.stored == outcome.stored
+
+
+def _snapshot(claim: Claim, outcome: Outcome, place: content.Place, generation: int, *, compacted: bool) -> Snapshot:
+    exchange = claim.exchange
+    return Snapshot(
+        response_id=outcome.response_id,
+        api_key_id=exchange.api_key_id,
+        conversation=claim.conversation,
+        credential_id=exchange.credential_id,
+        exchange=exchange,
+        parent=outcome.continued,
+        segment_id=place.segment_id,
+        length=place.length,
+        chain=place.chain,
+        generation=generation,
+        compaction=compacted,
+        opaque_window=None if compacted else claim.opaque_window,
+        model=exchange.model,
+        stored=outcome.stored,
+        metadata_json=dict(outcome.note.metadata) if outcome.note else {},
+    )
+
+
+def _remember(conversation: Conversation, exchange: Exchange, outcome: Outcome) -> None:
+    if outcome.note is not None:
+        conversation.latest_note = dict(outcome.note.metadata)
+    conversation.credential_id = exchange.credential_id
+    conversation.save()
+
+
+def settle_within(claim: Claim, outcome: Outcome, clock: Clock) -> bool:
+    """Settle, trying again for two seconds; False where the database would not take it.
+
+    A paid turn is never reported as failed: then the caller is told that it was not stored, and the exchange is written as
+    soon as it can be.
+    """
+    give_up_at = clock.monotonic() + GIVE_UP_AFTER_SECONDS
+    while True:
+        try:
+            settle(claim, outcome)
+        except DatabaseError as error:
+            connection.close()
+            if clock.monotonic() + _PAUSE_SECONDS > give_up_at:
+                log.error("exchange %s: completed but could not be stored: %s", claim.exchange.request_id, error)
+                claim.exchange.operator_note = "Completed, but the database would not store it."
+                write_later(lambda: _write_unstored(claim.exchange), claim.exchange.request_id, clock)
+                return False
+            clock.sleep(_PAUSE_SECONDS)
+        else:
+            return True
+        finally:
+            connection.close()
+
+
+def _write_unstored(exchange: Exchange) -> None:
+    with transaction.atomic():
+        exchange.save()
+        claims.keep(exchange)
+
+
+def fail(exchange: Exchange, clock: Clock) -> None:
+    """Write how the exchange failed and give back what it held; later, where the database won't have it now."""
+
+    def write() -> None:
+        with transaction.atomic():
+            exchange.save()
+            claims.release(exchange)
+
+    try:
+        write()
+    except DatabaseError as error:
+        log.error("exchange %s: its end could not be written yet: %s", exchange.request_id, error)
+        write_later(write, exchange.request_id, clock)
+    finally:
+        connection.close()
+
+
+def note_delivery(exchange: Exchange) -> None:
+    """Write who ended a settled exchange; its loss would only cost the operator a detail."""
+    try:
+        Exchange.objects.filter(pk=exchange.pk).update(ended_by=exchange.ended_by)
+    except DatabaseError as error:
+        log.warning("exchange %s: %s", exchange.request_id, error)
+    finally:
+        connection.close()
+
+
+def write_later(write: Callable[[], None], request_id: str, clock: Clock) -> None:
+    """Try `write` again in the background, ever more patiently."""
+
+    def run() -> None:
+        for pause in _LATE_PAUSES_SECONDS:
+            clock.sleep(pause)
+            try:
+                write()
+            except DatabaseError as error:
+                log.warning("exchange %s: still not written: %s", request_id, error)
+            else:
+                log.info("exchange %s: written late", request_id)
+                return
+            finally:
+                connection.close()
+
+    threading.Thread(target=run, name=f"late-write-{request_id}", daemon=True).start()
+
+
+def note_quota(credential_id: int, windows: Sequence[QuotaWindow], clock: Clock) -> None:
+    """Keep what an answer told of the credential's allowances."""
+    if not windows:
+        return
+    now = clock.now()
+    with transaction.atomic():
+        QuotaReading.objects.bulk_create(
+            (
+                QuotaReading(
+                    credential_id=credential_id,
+                    limit=window.limit,
+                    window=window.window,
+                    used_percent=window.used_percent,
+                    minutes=window.minutes,
+                    resets_at=window.resets_at,
+                    observed_at=now,
+                )
+                for window in windows
+            ),
+            update_conflicts=True,
+            unique_fields=["credential", "limit", "window"],
+            update_fields=["used_percent", "minutes", "resets_at", "observed_at"],
+        )

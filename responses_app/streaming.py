@@ -1,0 +1,80 @@
+"""From an upstream's bytes to a caller's: as they arrive, whole frames only, and never without an end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from floway.providers.contract import UpstreamCut, UpstreamResponse
+from floway.wire.fold import Relay
+from floway.wire.sse import InvalidFrame
+from responses_app.clock import Clock
+from responses_app.models import Exchange
+
+log = logging.getLogger(__name__)
+
+KEEP_ALIVE = b": keep-alive\n\n"
+EndedBy = Exchange.EndedBy
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds between comments while the upstream is silent, and of silence before giving up."""
+
+    keep_alive: float
+    idle: float
+
+
+@dataclass(slots=True)
+class Ending:
+    """How a stream ended; `detail` is for the operator."""
+
+    by: EndedBy = EndedBy.UPSTREAM
+    detail: str = ""
+
+
+class Stream:
+    """Relays one upstream answer.
+
+    :param gone: has the caller left?
+    """
+
+    def __init__(
+        self, upstream: UpstreamResponse, relay: Relay, *, limits: Limits, clock: Clock, deadline: float, gone: Callable[[], bool]
+    ) -> None:
+        self.upstream = upstream
+        self.relay = relay
+        self.ending = Ending()
+        self._limits = limits
+        self._clock = clock
+        self._deadline = deadline
+        self._gone = gone
+
+    def pieces(self) -> Iterator[bytes]:
+        """What to write to the caller until the terminal event, which stays with the relay; silence gives comments."""
+        heard_at = self._clock.monotonic()
+        while self.relay.terminal is None:
+            now = self._clock.monotonic()
+            wait = min(self._limits.keep_alive, self._deadline - now, heard_at + self._limits.idle - now)
+            if wait <= 0:
+                late = now >= self._deadline
+                self.ending = Ending(EndedBy.DEADLINE if late else EndedBy.IDLE, "no terminal event in time")
+                return
+            try:
+                data = self.upstream.read(wait)
+                if not data:
+                    self.ending = Ending(EndedBy.UPSTREAM_CUT, "the upstream closed without a terminal event")
+                    return
+                heard_at = self._clock.monotonic()
+                out = self.relay.feed(data)
+            except TimeoutError:
+                out = KEEP_ALIVE
+            except UpstreamCut as cut:
+                self.ending = Ending(EndedBy.CALLER, "") if self._gone() else Ending(EndedBy.UPSTREAM_CUT, str(cut))
+                return
+            except InvalidFrame as error:
+                self.ending = Ending(EndedBy.UPSTREAM_CUT, f"unreadable event: {error}")
+                return
+            if out:
+                yield out

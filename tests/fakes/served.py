@@ -1,0 +1,84 @@
+"""The gateway as it is shipped: `manage.py serve` in a process of its own, with its own database."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from tests.fakes.environment import upstream_variables
+
+ROOT = Path(__file__).resolve().parents[2]
+_LISTENING = re.compile(r"Listening at: (http://127\.0\.0\.1:\d+)")
+
+
+class Served:
+    """A running gateway; `url` is where. Everything it writes is kept in `output`."""
+
+    def __init__(self, data: Path, upstream_root: str, **variables: str) -> None:
+        unset = {name: value for name, value in os.environ.items() if not name.startswith("FLOWAY_")}
+        self.environment = {
+            **unset,
+            **upstream_variables(upstream_root),
+            "FLOWAY_DATA_DIR": str(data),
+            "FLOWAY_BIND": "127.0.0.1:0",
+            "FLOWAY_WORKERS": "1",
+            "PYTHONUNBUFFERED": "1",
+            "DJANGO_SETTINGS_MODULE": "floway.settings",
+            **variables,
+        }
+        self.output: list[str] = []
+        self.url = ""
+        self._listening = threading.Event()
+
+    def start(self) -> None:
+        """Migrate, serve, and return when it listens."""
+        self._process = subprocess.Popen(
+            [sys.executable, "manage.py", "serve", "--migrate"],
+            cwd=ROOT,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        if not self._listening.wait(60) or not self.url:
+            self.stop()
+            raise AssertionError("the gateway did not start:\n" + "".join(self.output))
+
+    def manage(self, *arguments: str, stdin: bytes = b"") -> str:
+        """Run a management command; its standard output."""
+        command = [sys.executable, "manage.py", *arguments]
+        done = subprocess.run(command, cwd=ROOT, env=self.environment, input=stdin, capture_output=True, timeout=60)
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode().strip()
+
+    def ask(self, expression: str) -> str:
+        """What a Python expression over the gateway's models gives, as text."""
+        imports = "from accounts.models import *; from responses_app.models import *"
+        return self.manage("shell", "--no-imports", "-c", f"{imports}; print({expression})")
+
+    def stop(self) -> None:
+        """End it, streams and all."""
+        self._process.terminate()
+        try:
+            self._process.wait(5)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(5)
+        self._reader.join(5)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self.output.append(line)
+            if found := _LISTENING.search(line):
+                self.url = found[1]
+                self._listening.set()
+        self._listening.set()

@@ -1,0 +1,98 @@
+"""Writers of one SQLite file queue instead of failing."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+
+import pytest
+from django.db import OperationalError, connection, connections, transaction
+
+from accounts.models import ApiKey
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif("connection.vendor != 'sqlite'", reason="this is about SQLite's lock"),
+]
+
+
+def test_many_writers_of_one_process_all_get_their_turn() -> None:
+    errors: list[BaseException] = []
+
+    def write(n: int) -> None:
+        try:
+            for turn in range(10):
+                with transaction.atomic():
+                    ApiKey.objects.create(name=f"{n}.{turn}", provider="codex")
+        except BaseException as error:  # noqa: BLE001 - reported below
+            errors.append(error)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert errors == []
+    assert ApiKey.objects.count() == 80
+
+
+def test_another_processs_lock_is_waited_for_outside_of_sqlite() -> None:
+    path = connection.settings_dict["NAME"]
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    begun = threading.Event()
+
+    def write() -> None:
+        begun.set()
+        with transaction.atomic():
+            ApiKey.objects.create(name="waited", provider="codex")
+        connection.close()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    begun.wait(10)
+    assert not ApiKey.objects.exists(), "readers go on meanwhile"
+    other.execute("COMMIT")
+    writer.join(30)
+    other.close()
+    assert ApiKey.objects.get().name == "waited"
+
+
+def test_a_lock_that_is_never_given_up_is_an_error_and_leaves_ours_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = connection.settings_dict["NAME"]
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    connection.ensure_connection()
+    monkeypatch.setattr(connections["default"], "write_timeout", 0.01)
+    with pytest.raises(OperationalError, match="locked"), transaction.atomic():
+        raise AssertionError("not reached")
+    other.execute("ROLLBACK")
+    other.close()
+    with transaction.atomic():
+        ApiKey.objects.create(name="free again", provider="codex")
+
+
+def test_a_transaction_that_fails_or_loses_its_connection_frees_the_lock() -> None:
+    with pytest.raises(ValueError, match="mine"), transaction.atomic():
+        raise ValueError("mine")
+    try:
+        with transaction.atomic():
+            connection.close()
+    except Exception:  # noqa: BLE001 - whichever way Django puts it, the lock is what matters
+        pass
+    with transaction.atomic():
+        ApiKey.objects.create(name="free", provider="codex")
+
+
+def test_a_durable_commit_is_synchronous_and_the_next_is_not() -> None:
+    from floway.durability import durable_commits
+
+    def level() -> int:
+        with connection.cursor() as cursor:
+            return int(cursor.execute("PRAGMA synchronous").fetchone()[0])
+
+    with durable_commits():
+        assert level() == 2
+    assert level() == 1

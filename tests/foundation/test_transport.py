@@ -1,0 +1,247 @@
+"""The transport against a raw socket: what goes out to the byte, what comes back as it comes, and how it is ended."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from floway import transport
+from floway.providers.contract import UpstreamCut, UpstreamRequest, UpstreamUnreachable
+
+Handler = Callable[[socket.socket, bytes], None]
+
+
+class RawServer:
+    """Answers each request with whatever `handler` writes to its connection."""
+
+    def __init__(self, handler: Handler) -> None:
+        self.handler = handler
+        self.connections = 0
+        self.requests: list[bytes] = []
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self._open: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self._open.append(connection)
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        held = b""
+        try:
+            while True:
+                while b"\r\n\r\nbody" not in held:
+                    data = connection.recv(65536)
+                    if not data:
+                        return
+                    held += data
+                self.requests.append(held)
+                self.handler(connection, held)
+                held = b""
+        except OSError:
+            return
+
+    def close(self) -> None:
+        self._listener.close()
+        for connection in self._open:
+            connection.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Handler], RawServer]]:
+    servers: list[RawServer] = []
+
+    def start(handler: Handler) -> RawServer:
+        servers.append(RawServer(handler))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+def request_to(server: RawServer, headers: tuple[tuple[str, str], ...] = ()) -> UpstreamRequest:
+    framing = (("host", f"127.0.0.1:{server.port}"), ("content-length", "4"))
+    return UpstreamRequest("POST", f"http://127.0.0.1:{server.port}/path?q=1", (*headers, *framing), b"body")
+
+
+def send(request: UpstreamRequest, session: str = "test") -> transport.Response:
+    return transport.send(request, session=session, connect_timeout=5, answer_timeout=20)
+
+
+def answering(raw: bytes) -> Handler:
+    return lambda connection, _: connection.sendall(raw)
+
+
+def read_out(response: transport.Response) -> bytes:
+    parts = []
+    while piece := response.read(20):
+        parts.append(piece)
+    return b"".join(parts)
+
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+
+
+def test_what_goes_out_is_what_was_given_in_its_order_and_case(serve: Callable[[Handler], RawServer]) -> None:
+    server = serve(answering(OK))
+    response = send(request_to(server, (("version", "1"), ("X-Mixed-Case", "2"), ("session-id", "3"), ("user-agent", "u"))))
+    read_out(response)
+    response.close()
+    lines = server.requests[0].split(b"\r\n\r\n")[0].split(b"\r\n")
+    assert lines == [
+        b"POST /path?q=1 HTTP/1.1",
+        b"version: 1",
+        b"X-Mixed-Case: 2",
+        b"session-id: 3",
+        b"user-agent: u",
+        f"host: 127.0.0.1:{server.port}".encode(),
+        b"content-length: 4",
+    ]
+
+
+def test_a_body_read_to_its_end_leaves_its_connection_for_the_next(serve: Callable[[Handler], RawServer]) -> None:
+    server = serve(answering(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"))
+    for _ in range(3):
+        response = send(request_to(server), "reused")
+        assert read_out(response) == b"ok"
+        response.close()
+    assert server.connections == 1
+
+
+def test_a_body_left_unread_closes_its_connection(serve: Callable[[Handler], RawServer]) -> None:
+    server = serve(answering(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\npart"))
+    for _ in range(2):
+        response = send(request_to(server), "unread")
+        assert response.read(20) == b"part"
+        response.close()
+    assert server.connections == 2
+
+
+def test_a_read_that_times_out_may_go_on(serve: Callable[[Handler], RawServer]) -> None:
+    goes_on = threading.Event()
+
+    def handler(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nab")
+        goes_on.wait(20)
+        connection.sendall(b"cd")
+
+    response = send(request_to(serve(handler)), "timeout")
+    assert response.read(20) == b"ab"
+    with pytest.raises(TimeoutError):
+        response.read(0.01)
+    goes_on.set()
+    assert response.read(20) == b"cd"
+    assert response.read(20) == b""
+    response.close()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"content-length: 9\r\n\r\npart",
+        b"transfer-encoding: chunked\r\n\r\n9\r\npart",
+        b"transfer-encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
+def test_a_cut_inside_the_body_is_told_from_its_end(serve: Callable[[Handler], RawServer], head: bytes) -> None:
+    def handler(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n" + head)
+        connection.shutdown(socket.SHUT_RDWR)
+
+    response = send(request_to(serve(handler)), "cut")
+    with pytest.raises(UpstreamCut):
+        read_out(response)
+    response.close()
+
+
+def test_a_body_without_length_ends_with_its_connection(serve: Callable[[Handler], RawServer]) -> None:
+    def handler(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\nall of it")
+        connection.shutdown(socket.SHUT_RDWR)
+
+    response = send(request_to(serve(handler)), "unsized")
+    assert read_out(response) == b"all of it"
+    response.close()
+
+
+@pytest.mark.parametrize("answers_head", [False, True])
+def test_cancelling_wakes_whoever_waits_at_whatever_stage(serve: Callable[[Handler], RawServer], answers_head: bool) -> None:
+    arrived, release = threading.Event(), threading.Event()
+
+    def handler(connection: socket.socket, _: bytes) -> None:
+        if answers_head:
+            connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n")
+        arrived.set()
+        release.wait(20)
+
+    cancellation = transport.Cancellation()
+    threading.Thread(target=lambda: (arrived.wait(20), cancellation.cancel()), daemon=True).start()
+    with transport.cancellable(cancellation), pytest.raises((UpstreamUnreachable, UpstreamCut)):
+        send(request_to(serve(handler)), "cancelled").read(20)
+    assert cancellation.cancelled
+    release.set()
+
+
+def test_cancelling_late_leaves_a_connection_that_was_given_back(serve: Callable[[Handler], RawServer]) -> None:
+    server = serve(answering(OK))
+    cancellation = transport.Cancellation()
+    with transport.cancellable(cancellation):
+        first = send(request_to(server), "late")
+        read_out(first)
+    first.close()
+    cancellation.cancel()
+    second = send(request_to(server), "late")
+    assert read_out(second) == b"ok"
+    second.close()
+    assert server.connections == 1
+
+
+def test_a_redirect_is_an_answer_and_is_not_followed(serve: Callable[[Handler], RawServer]) -> None:
+    server = serve(answering(b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n"))
+    response = send(request_to(server), "redirect")
+    assert response.status == 302
+    response.close()
+    assert len(server.requests) == 1
+
+
+def test_cookies_stay_with_their_session_and_host(serve: Callable[[Handler], RawServer]) -> None:
+    server = serve(answering(b"HTTP/1.1 200 OK\r\nset-cookie: __edge=1; path=/\r\ncontent-length: 0\r\n\r\n"))
+    send(request_to(server), "cookies").close()
+    url = f"http://127.0.0.1:{server.port}/other"
+    assert transport.cookie_header("cookies", url) == "__edge=1"
+    assert transport.cookie_header("cookies", "http://localhost/other") is None
+    assert transport.cookie_header("another", url) is None
+
+
+def test_no_answer_is_told_by_kind_and_names_no_secret() -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    listener.close()
+    request = UpstreamRequest("POST", f"http://127.0.0.1:{port}/", (("authorization", "Bearer SENTINEL"),), b"")
+    with pytest.raises(UpstreamUnreachable) as caught:
+        send(request, "nobody")
+    assert "SENTINEL" not in repr(caught.value)
+    assert "SENTINEL" not in repr(request)
+    assert "ConnectionRefusedError" in str(caught.value)
+
+
+def test_a_head_in_single_bytes_is_understood(serve: Callable[[Handler], RawServer]) -> None:
+    def handler(connection: socket.socket, _: bytes) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for position in range(len(OK)):
+            connection.sendall(OK[position : position + 1])
+
+    response = send(request_to(serve(handler)), "dribble")
+    assert (response.status, read_out(response)) == (200, b"ok")
+    response.close()
