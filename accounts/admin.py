@@ -28,10 +28,9 @@ from floway import markup
 from floway.providers import registry
 
 if TYPE_CHECKING:
-    CredentialModelAdmin = admin.ModelAdmin[OAuthCredential]
-    KeyModelAdmin = admin.ModelAdmin[ApiKey]
+    AnyModelAdmin = admin.ModelAdmin[Any]
 else:
-    CredentialModelAdmin = KeyModelAdmin = admin.ModelAdmin
+    AnyModelAdmin = admin.ModelAdmin
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,35 +112,37 @@ class KeyFilter(admin.SimpleListFilter):
         return queryset.filter(enabled=False) if self.value() == "disabled" else queryset
 
 
-class Lasting:
+class LastingAdmin(AnyModelAdmin):
     """Rows that history hangs on: they are switched off, not deleted. They have pages of their own for adding."""
+
+    actions = None
+    list_per_page = 25
+    show_full_result_count = False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The table under its own name."""
-        title = str(self.opts.verbose_name_plural)  # type: ignore[attr-defined] # mixed into a ModelAdmin
+        title = str(self.opts.verbose_name_plural)
         named = {"title": title[:1].upper() + title[1:], **(extra_context or {})}
-        return super().changelist_view(request, named)  # type: ignore[misc] # the same
+        return super().changelist_view(request, named)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Saving leads back or stays; adding is another page."""
         plain = {"show_save_and_add_another": False, **(extra_context or {})}
-        return super().change_view(request, object_id, form_url, plain)  # type: ignore[misc] # the same
+        return super().change_view(request, object_id, form_url, plain)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Never."""
         return False
 
 
-def _page(
-    model_admin: admin.ModelAdmin[Any], request: HttpRequest, template: str, title: str, **context: Any
-) -> TemplateResponse:
+def _page(model_admin: AnyModelAdmin, request: HttpRequest, template: str, title: str, **context: Any) -> TemplateResponse:
     base = {**model_admin.admin_site.each_context(request), "opts": model_admin.opts, "title": title, **context}
     return TemplateResponse(request, template, base, headers={"Cache-Control": "no-store"})
 
 
-def _changeable(model_admin: admin.ModelAdmin[Any], request: HttpRequest, object_id: str) -> Any:
+def _changeable(model_admin: AnyModelAdmin, request: HttpRequest, object_id: str) -> Any:
     row = model_admin.get_object(request, object_id)
     if not model_admin.has_change_permission(request, row):
         raise PermissionDenied
@@ -150,7 +151,7 @@ def _changeable(model_admin: admin.ModelAdmin[Any], request: HttpRequest, object
     return row
 
 
-def _confirmation(model_admin: admin.ModelAdmin[Any], request: HttpRequest, row: Any, act: Act) -> TemplateResponse:
+def _confirmation(model_admin: AnyModelAdmin, request: HttpRequest, row: Any, act: Act) -> TemplateResponse:
     running = row.exchanges.filter(finished_at=None).count()
     consequences = [sentence.format(running=running) for sentence in act.consequences]
     title = f"{act.verb} {markup.clean(row)}?"
@@ -165,22 +166,18 @@ def _change_url(row: models.Model) -> str:
     return reverse(f"admin:{_address(type(row), 'change')}", args=[row.pk])
 
 
-def _route(model_admin: admin.ModelAdmin[Any], act: Act, view: Callable[..., HttpResponse]) -> URLPattern:
+def _route(model_admin: AnyModelAdmin, act: Act, view: Callable[..., HttpResponse]) -> URLPattern:
     wrapped = model_admin.admin_site.admin_view(view)
     return path(f"<path:object_id>/{act.name}/", wrapped, {"act": act}, name=_address(model_admin.model, act.name))
 
 
 @admin.register(OAuthCredential)
-class CredentialAdmin(Lasting, CredentialModelAdmin):
+class CredentialAdmin(LastingAdmin):
     """Logins: imported, watched, switched off and on."""
 
-    list_display = ("name", "health", "email", "plan", "provider_name", "token", "allowances")
+    list_display = ("name", "health", "plan", "provider_name", "token", "allowances")
     list_filter = (StateFilter, "provider")
-    list_per_page = 25
     search_fields = ("label", "email", "account_id")
-    show_full_result_count = False
-    actions = None
-    actions_on_top = True
     change_form_template = "console/credential.html"
     readonly_fields = (
         "health",
@@ -217,9 +214,12 @@ class CredentialAdmin(Lasting, CredentialModelAdmin):
         return [_route(self, DISABLE, self.switch_view), _route(self, ENABLE, self.switch_view), *super().get_urls()]
 
     @admin.display(description="credential", ordering="label")
-    def name(self, credential: OAuthCredential) -> str:
-        """As the operator calls it."""
-        return markup.clean(credential)
+    def name(self, credential: OAuthCredential) -> SafeString:
+        """As the operator calls it, and its email."""
+        called = markup.clean(credential)
+        if called == credential.email:
+            return format_html("{}", called)
+        return format_html("{} <small>{}</small>", called, markup.clean(credential.email))
 
     @admin.display(description="health", ordering="state")
     def health(self, credential: OAuthCredential) -> SafeString:
@@ -306,16 +306,12 @@ class CredentialAdmin(Lasting, CredentialModelAdmin):
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(Lasting, KeyModelAdmin):
+class ApiKeyAdmin(LastingAdmin):
     """Keys: issued, listed by what is visible of them, rotated."""
 
     list_display = ("name", "prefixes", "calls", "strict", "expires", "used", "provider_name")
     list_filter = (KeyFilter, "strict", "provider")
-    list_per_page = 25
     search_fields = ("name",)
-    show_full_result_count = False
-    actions = None
-    actions_on_top = True
     change_form_template = "console/api_key.html"
     formfield_overrides: ClassVar = {models.DateTimeField: {"form_class": forms.DateTimeField, "widget": MomentInput}}
     fields = ("name", "enabled", "strict", "expires_at", "prefixes", "provider_name", "used", "created")

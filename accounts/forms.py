@@ -68,7 +68,7 @@ class ImportForm(forms.Form):
 
     def clean_upload(self) -> bytes | None:
         """The file's bytes."""
-        upload: UploadedFile | None = self.cleaned_data["upload"]
+        upload: UploadedFile[bytes] | None = self.cleaned_data["upload"]
         if upload is None:
             return None
         if upload.size is None or upload.size > _LARGEST_DOCUMENT:

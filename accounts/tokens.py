@@ -121,7 +121,7 @@ def refresh(expired: Held) -> Held:
     while True:
         credential = _read(credential_id)
         if credential.state != OAuthCredential.State.ACTIVE:
-            raise _unavailable()
+            raise unavailable()
         current = held(credential)
         if current.fingerprint != expired.fingerprint or current.account.access_token != expired.account.access_token:
             return current
@@ -129,7 +129,7 @@ def refresh(expired: Held) -> Held:
             return _exchange(credential, current, holder)
         connection.close()
         if time.monotonic() > give_up_at:
-            raise _unavailable()
+            raise unavailable()
         time.sleep(_POLL_SECONDS)
 
 
@@ -153,7 +153,7 @@ def _exchange(credential: OAuthCredential, current: Held, holder: str) -> Held:
     except UpstreamUnreachable as error:
         _release(credential.pk, holder)
         log.warning("credential %s: no answer to a refresh: %s", credential.pk, error)
-        raise _unavailable() from error
+        raise unavailable() from error
     _commit(credential.pk, current.fingerprint, grant)
     log.info("credential %s: refreshed", credential.pk)
     return held(_read(credential.pk))
@@ -180,7 +180,7 @@ def _refused(credential_id: int, current: Held, holder: str, refusal: RefreshRef
     log.warning("credential %s: refresh refused: %s", credential_id, refusal.code)
     if refusal.terminal:
         needs_sign_in(credential_id, f"Refresh refused ({refusal.code}): {refusal.message}", expected=current.fingerprint)
-    raise _unavailable() from refusal
+    raise unavailable() from refusal
 
 
 def needs_sign_in(credential_id: int, reason: str, *, expected: bytes) -> None:
@@ -193,7 +193,8 @@ def needs_sign_in(credential_id: int, reason: str, *, expected: bytes) -> None:
             credential.enter(OAuthCredential.State.NEEDS_SIGN_IN, reason)
 
 
-def _unavailable() -> Unavailable:
+def unavailable() -> Unavailable:
+    """What a caller is told of a login that does not work: nothing that is the operator's alone to know."""
     return Unavailable(
         "The gateway has no working login for this request now; its operator can see why.",
         retry_after=_RETRY_AFTER_SECONDS,

@@ -1,4 +1,4 @@
-"""The processes of a benchmark, on loopback and with data directories of their own, and what they cost by the kernel's account."""
+"""The processes of a benchmark, on loopback and with directories of their own, and what they cost by the kernel's account."""
 
 from __future__ import annotations
 

@@ -128,9 +128,7 @@ def rows(table: Table) -> list[list[str]]:
         for road, measured in roads.items():
             rate = median(measured, "requests_per_second")
             shares = [_share(rate, roads.get(peer), road == peer) for peer in ("direct", "nginx")]
-            latencies = [
-                f"{median(measured, what):.2f}" for what in ("first_event_p50", "first_event_p99", "whole_p50", "whole_p99")
-            ]
+            latencies = [f"{median(measured, what):.2f}" for what in _LATENCIES]
             events = f"{median(measured, 'events_per_second'):.0f}"
             lines.append([case, road, f"{rate:.0f}", *shares, events, *latencies, f"{median(measured, 'cpu_ms'):.2f}"])
     return lines

@@ -1,4 +1,4 @@
-"""What every request passes: an id of its own."""
+"""What every request passes: an id of its own, and a look at the name it was sent to."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from django.http.response import HttpResponseBase
 
 from floway import logs
 
+_PROBES = frozenset({"/healthz", "/readyz"})
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 
@@ -26,3 +27,14 @@ class RequestIdMiddleware:
         response = self.get_response(request)
         response["x-request-id"] = request_id
         return response
+
+
+def known_host(get_response: GetResponse) -> GetResponse:
+    """Refuses a request that was sent to a name that is not ours; probes come by address and may."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        if request.path_info not in _PROBES:
+            request.get_host()
+        return get_response(request)
+
+    return middleware

@@ -126,6 +126,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "floway.middleware.RequestIdMiddleware",
+    "floway.middleware.known_host",
     "django.middleware.security.SecurityMiddleware",
     "floway.console.csp.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

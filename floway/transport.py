@@ -194,7 +194,7 @@ def send(request: UpstreamRequest, *, session: str, connect_timeout: float, answ
     prepared.method = request.method
     prepared.url = request.url
     prepared.headers = CaseInsensitiveDict({"accept-encoding": SKIP_HEADER, **dict(request.headers)})
-    prepared.body = request.body
+    prepared.body = request.body or None  # requests would send an empty one in chunks
     try:
         answer = held.adapter.send(prepared, stream=True, timeout=(connect_timeout, answer_timeout), proxies={})
     except (requests.RequestException, HTTPError, OSError, http.client.HTTPException, ValueError) as error:

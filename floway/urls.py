@@ -1,6 +1,7 @@
 """Where everything is found."""
 
 from django.contrib import admin
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 from django.views.generic import RedirectView
@@ -22,7 +23,10 @@ handler404 = views.unknown_url
 
 def handler400(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """400 in the envelope."""
-    return http.plain_error(request, InvalidRequest("The request cannot be served."))
+    message = "The request cannot be served."
+    if isinstance(exception, DisallowedHost):
+        message = "This gateway is not served under the name in the host header (its operator can allow it)."
+    return http.plain_error(request, InvalidRequest(message))
 
 
 def handler500(request: HttpRequest) -> HttpResponse:

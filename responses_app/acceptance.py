@@ -77,14 +77,14 @@ def validated(body: JSONObject) -> None:
         need(name, isinstance(body.get(name), str | None), "a string")
     need("tools", isinstance(body.get("tools"), list | None), "a list")
     for index, item in enumerate(body["input"] if isinstance(body.get("input"), list) else ()):
-        well_typed = isinstance(item, dict) and isinstance(item.get("type", "message"), str)
-        need(f"input[{index}]", well_typed, "an object whose 'type' is a string")
+        well_typed = isinstance(item, dict) and all(isinstance(item.get(key, ""), str) for key in ("type", "role"))
+        need(f"input[{index}]", well_typed, "an object whose 'type' and 'role' are strings")
 
 
 def input_items(value: JSON) -> list[JSON]:
     """The request's `input` as items; a string is a user's message."""
     if isinstance(value, str):
-        return [{"type": "message", "role": "user", "content": value}]
+        return [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": value}]}]
     return list(value or [])
 
 

@@ -55,9 +55,7 @@ class ExchangeAdmin(HistoryAdmin):
         "first_byte",
         "total",
         "tokens_in",
-        "cached",
         "tokens_out",
-        "reasoning",
         "ended",
     )
     list_filter = (OutcomeFilter, "started_at", "api_key", "credential")
@@ -89,25 +87,15 @@ class ExchangeAdmin(HistoryAdmin):
         """From acceptance to the end."""
         return markup.duration(exchange.total_ms)
 
-    @admin.display(description="in")
+    @admin.display(description="in / cached")
     def tokens_in(self, exchange: Exchange) -> str:
-        """Tokens read."""
-        return markup.figure(exchange.input_tokens)
+        """Tokens read, and how many of them from a cache."""
+        return f"{markup.figure(exchange.input_tokens)} / {markup.figure(exchange.cached_tokens)}"
 
-    @admin.display(description="cached")
-    def cached(self, exchange: Exchange) -> str:
-        """Of those, tokens from a cache."""
-        return markup.figure(exchange.cached_tokens)
-
-    @admin.display(description="out")
+    @admin.display(description="out / reasoning")
     def tokens_out(self, exchange: Exchange) -> str:
-        """Tokens written."""
-        return markup.figure(exchange.output_tokens)
-
-    @admin.display(description="reasoning")
-    def reasoning(self, exchange: Exchange) -> str:
-        """Of those, tokens of reasoning."""
-        return markup.figure(exchange.reasoning_tokens)
+        """Tokens written, and how many of them in reasoning."""
+        return f"{markup.figure(exchange.output_tokens)} / {markup.figure(exchange.reasoning_tokens)}"
 
     @admin.display(description="ended by")
     def ended(self, exchange: Exchange) -> SafeString:
@@ -249,7 +237,7 @@ class ItemAdmin(HistoryAdmin):
         rows = Item.objects.select_related("credential", "conversation").defer("sealed", "digest")
         return rows.annotate(sealed_bytes=Length("sealed"))
 
-    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest | None = None) -> bool:
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Nobody narrows a list by ciphertext or hashes."""
         return lookup.partition("__")[0] not in {"sealed", "digest"} and super().lookup_allowed(lookup, value, request)
 

@@ -30,7 +30,7 @@ _TONES: dict[str, markup.Tone] = {
 }
 
 if TYPE_CHECKING:
-    AnyModelAdmin = admin.ModelAdmin[Model]
+    AnyModelAdmin = admin.ModelAdmin[Any]
     AnyPaginator = Paginator[Model]
 else:
     AnyModelAdmin, AnyPaginator = admin.ModelAdmin, Paginator
@@ -63,7 +63,6 @@ class HistoryAdmin(AnyModelAdmin):
     """A table that is looked at and never written from here. `page_template` shows one row, with what `page` adds."""
 
     actions = None
-    actions_on_top = True
     list_per_page = 25
     list_max_show_all = 25
     paginator = RecentPaginator
@@ -118,6 +117,10 @@ class HistoryAdmin(AnyModelAdmin):
             **self.page(row),
         }
         return TemplateResponse(request, self.page_template, context)
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """What nobody changes has no list of changes."""
+        raise Http404
 
     def page(self, row: Any) -> dict[str, Any]:
         """What the template needs beside the row."""

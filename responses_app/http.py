@@ -215,7 +215,10 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     """DRF's hook: every exception of an API view ends here."""
     request: Request | None = context.get("request")
     headers = all_headers(request._request) if request is not None else Headers()
-    return error_response(as_api_error(error), dialect=is_dialect(headers))
+    response = error_response(as_api_error(error), dialect=is_dialect(headers))
+    if isinstance(error, exceptions.MethodNotAllowed):
+        response["allow"] = ", ".join(context["view"].allowed_methods)
+    return response
 
 
 def plain_error(request: HttpRequest, error: ApiError) -> HttpResponse:

@@ -240,6 +240,7 @@ class Turn:
         self.exchange.operator_note = failure.operator[:1000]
         if failure.kind in {FailureKind.NEEDS_SIGN_IN, FailureKind.STALE_TOKEN}:
             tokens.needs_sign_in(held.account.credential_id, failure.operator, expected=held.fingerprint)
+            raise tokens.unavailable()
 
     def _note_quota(self, account: Account) -> None:
         windows = self.provider.quota(self.upstream.headers, self.clock.now())

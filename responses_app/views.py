@@ -47,6 +47,11 @@ class ApiView(APIView):
     content_negotiation_class = FirstRenderer
     clock: Clock = SYSTEM_CLOCK
 
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        """None: `allow` belongs on a 405, and what varies is said with each answer."""
+        return {}
+
 
 class ResponsesView(ApiView):
     """`POST /v1/responses`."""

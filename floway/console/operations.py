@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -53,8 +53,8 @@ class Traffic:
     """The last 24 hours. `totals` has Exchange's token columns summed, and how many there were by how they stand."""
 
     totals: dict[str, Any]
-    by_key: Sequence[dict[str, Any]]
-    errors: Sequence[dict[str, Any]]
+    by_key: Sequence[Mapping[str, Any]]
+    errors: Sequence[Mapping[str, Any]]
     latest: Sequence[Exchange]
 
 
@@ -113,12 +113,8 @@ def _traffic(now: datetime) -> Traffic:
     wrong = recent.filter(status__in=[status.FAILED, status.REFUSED])
     errors = wrong.values("error_code", "http_status").annotate(times=Count("pk"), last=Max("started_at"))
     latest = Exchange.objects.select_related("api_key", "credential").defer("identity", "changes", "upstream_ids")
-    return Traffic(
-        totals,
-        list(by_key[:_LISTED]),
-        list(errors.order_by("-times", "error_code")[:_LISTED]),
-        list(latest.order_by("-started_at")[:_LATEST]),
-    )
+    worst = errors.order_by("-times", "error_code")[:_LISTED]
+    return Traffic(totals, [*by_key[:_LISTED]], [*worst], [*latest.order_by("-started_at")[:_LATEST]])
 
 
 def _first_run(standings: Sequence[Standing] | None, traffic: Traffic | None) -> Sequence[Step]:

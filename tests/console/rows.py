@@ -128,9 +128,9 @@ def make_item(conversation: Conversation, number: int = 1, **over: Any) -> Item:
     return Item.objects.create(**{**fields, **over})
 
 
-def make_history(count: int) -> None:
-    """`count` rows of everything, all of them linked to what they can link to."""
-    for number in range(1, count + 1):
+def make_history(count: int, first: int = 1) -> None:
+    """Rows of everything, numbered `first` to `count`, all of them linked to what they can link to."""
+    for number in range(first, count + 1):
         credential, key = make_credential(number), make_key(number)
         conversation = make_conversation(key, number, credential=credential)
         first = make_exchange(key, 2 * number - 1, conversation=conversation, credential=credential)

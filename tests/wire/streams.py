@@ -27,6 +27,15 @@ LEAKS = {
     "tools": [{"type": "LEAKED"}],
     "vendor_extra": "LEAKED",
 }
+# One of each kind of item, with as little as its public type allows an upstream to leave to the gateway.
+COMPACT_ITEMS: list[dict[str, Any]] = [
+    {"type": "reasoning"},
+    {"type": "message", "content": [{"type": "output_text"}, {"type": "refusal", "refusal": "no"}]},
+    {"type": "function_call", "call_id": "call_1", "name": "look"},
+    {"type": "custom_tool_call", "call_id": "call_2", "name": "run", "input": "ls"},
+    {"type": "web_search_call", "action": {"type": "search", "query": "x"}},
+    {"type": "compaction", "encrypted_content": "opaque"},
+]
 
 
 def frame(event: str | None, data: Any = None, *, end: str = "\n") -> bytes:

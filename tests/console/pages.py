@@ -1,0 +1,32 @@
+"""Every page of the admin that the rows in the database give."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.db.models import Model
+from django.urls import reverse
+
+OURS = ("accounts", "responses_app")
+
+
+def changelists() -> list[str]:
+    return [reverse(f"admin:{m._meta.app_label}_{m._meta.model_name}_changelist") for m in _ours()]
+
+
+def all_pages() -> list[str]:
+    """Index, app lists, every changelist, every row's page and history, and the pages for acts."""
+    pages = [reverse("admin:index"), *changelists()]
+    pages += [reverse("admin:app_list", args=[label]) for label in OURS]
+    for model in _ours():
+        for row in model._default_manager.all():
+            names = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+            pages.append(reverse(f"{names}_change", args=[row.pk]))
+            if model._meta.app_label == "accounts":
+                pages.append(reverse(f"{names}_history", args=[row.pk]))
+            acts = {"oauthcredential": ("disable", "enable"), "apikey": ("rotate",)}.get(str(model._meta.model_name), ())
+            pages += [reverse(f"{names}_{act}", args=[row.pk]) for act in acts]
+    return [*pages, reverse("admin:accounts_oauthcredential_add"), reverse("admin:accounts_apikey_add")]
+
+
+def _ours() -> list[type[Model]]:
+    return [model for model in admin.site._registry if model._meta.app_label in OURS]

@@ -1,0 +1,124 @@
+"""History is looked at, found by id, and never written."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from responses_app.history import RecentPaginator
+from responses_app.models import Conversation, Exchange, Item, Snapshot
+from tests.console import rows
+
+pytestmark = pytest.mark.django_db
+EXCHANGES = reverse("admin:responses_app_exchange_changelist")
+
+
+def found(client: Client, query: str) -> int:
+    return client.get(EXCHANGES, {"q": query}).context["cl"].result_count
+
+
+@pytest.mark.parametrize("model", [Conversation, Exchange, Item, Snapshot])
+def test_nothing_of_history_can_be_written(operator: Client, model: type) -> None:
+    rows.make_history(1)
+    row = model.objects.first()
+    names = f"admin:responses_app_{model._meta.model_name}"
+    assert operator.get(reverse(f"{names}_add")).status_code == 403
+    assert operator.post(reverse(f"{names}_change", args=[row.pk]), {"model": "other"}).status_code == 405
+    assert operator.post(reverse(f"{names}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
+    assert model.objects.filter(pk=row.pk).exists()
+
+
+def test_a_row_that_is_not_there_is_not_found(operator: Client) -> None:
+    for pk in ("999", "x", "9" * 40):
+        assert operator.get(reverse("admin:responses_app_exchange_change", args=[pk])).status_code == 404
+
+
+def test_an_exchange_is_found_by_either_id_and_by_how_it_begins(operator: Client) -> None:
+    key = rows.make_key()
+    exchange = rows.make_exchange(key, 1, request_id="req_abc123", response_id="resp_def456")
+    rows.make_exchange(key, 2)
+    for query in (exchange.request_id, exchange.response_id, "req_abc", "  resp_def  "):
+        assert found(operator, query) == 1, query
+
+
+@pytest.mark.parametrize("query", ["%", "req%", "req_%", "____", "req-.*", "(a+)+$", "' OR 1=1 --", "x" * 5000, "req"])
+def test_wildcards_and_patterns_find_nothing(operator: Client, query: str) -> None:
+    rows.make_exchange(rows.make_key(), 1, request_id="req_abc123")
+    assert found(operator, query) == 0
+
+
+def test_an_underscore_is_an_underscore(operator: Client) -> None:
+    rows.make_exchange(rows.make_key(), 1, request_id="reqXabc123")
+    assert found(operator, "req_abc123") == 0
+
+
+@pytest.mark.parametrize(
+    "query", ["all=", "p=999999", "o=-1.5.99", "o=x", "sealed__startswith=a", "api_key__secrets__digest__gt=0"]
+)
+def test_odd_parameters_never_widen_a_page_or_break_it(operator: Client, query: str) -> None:
+    rows.make_history(30)
+    for name in ("exchange", "item", "snapshot", "conversation"):
+        answer = operator.get(reverse(f"admin:responses_app_{name}_changelist") + "?" + query)
+        assert answer.status_code in {200, 302, 400}
+        if answer.status_code == 200:
+            assert len(answer.context["cl"].result_list) <= 25
+
+
+def test_paging_counts_no_further_than_what_is_recent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("responses_app.history._REACHABLE", 4)
+    key = rows.make_key()
+    for number in range(1, 8):
+        rows.make_exchange(key, number)
+    assert RecentPaginator(Exchange.objects.order_by("-started_at"), 3).count == 4
+
+
+def test_the_exchange_page_tells_the_whole_story(operator: Client) -> None:
+    key, credential = rows.make_key(), rows.make_credential()
+    conversation = rows.make_conversation(key)
+    parent = rows.make_snapshot(rows.make_exchange(key, 1, conversation=conversation), conversation)
+    cut = Exchange.EndedBy.UPSTREAM_CUT
+    exchange = rows.make_exchange(
+        key, 2, conversation=conversation, credential=credential, continued=parent, ended_by=cut, operator_note="reset by peer"
+    )
+    made = rows.make_snapshot(exchange, conversation, parent)
+    page = operator.get(reverse("admin:responses_app_exchange_change", args=[exchange.pk])).content.decode()
+    assert "upstream, cut before a terminal event" in page
+    for told in (
+        "response.completed",
+        "header session-id",
+        "temperature",
+        "dropped",
+        "ray-2",
+        "reset by peer",
+        exchange.request_id,
+    ):
+        assert told in page
+    for snapshot in (parent, made):
+        assert reverse("admin:responses_app_snapshot_change", args=[snapshot.pk]) in page
+
+
+@pytest.mark.parametrize(
+    ("answer", "count"), [("trouble", 1), ("cut", 1), ("left", 1), ("running", 1), ("done", 1), ("timeout", 0)]
+)
+def test_exchanges_are_filtered_by_the_operators_question(operator: Client, answer: str, count: int) -> None:
+    key, status, ended = rows.make_key(), Exchange.Status, Exchange.EndedBy
+    rows.make_exchange(key, 1)
+    rows.make_exchange(key, 2, status=status.FAILED, ended_by=ended.UPSTREAM_CUT)
+    rows.make_exchange(key, 3, status=status.IN_FLIGHT, ended_by="")
+    rows.make_exchange(key, 4, status=status.INCOMPLETE, ended_by=ended.CALLER)
+    assert operator.get(EXCHANGES, {"outcome": answer}).context["cl"].result_count == count
+
+
+def test_links_from_other_pages_narrow_the_list(operator: Client) -> None:
+    key = rows.make_key()
+    conversation = rows.make_conversation(key)
+    rows.make_exchange(key, 1, conversation=conversation)
+    rows.make_exchange(rows.make_key(2), 2, status=Exchange.Status.FAILED, error_code="rate_limit")
+    queries = (
+        {"conversation__id__exact": conversation.pk},
+        {"api_key__id__exact": key.pk},
+        {"error_code__exact": "rate_limit"},
+    )
+    for query in queries:
+        assert operator.get(EXCHANGES, query).context["cl"].result_count == 1, query

@@ -1,0 +1,411 @@
+"""Where each id of a request comes from, and that every surface says the same."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from floway.providers.codex.protocol import windows
+from floway.providers.codex.protocol.content_key import content_key
+from floway.providers.codex.protocol.ids import unix_ms
+from floway.providers.codex.state import UnreadableNote
+from floway.providers.contract import Numbered, Opaque, ProviderRefused
+from tests.providers.factories import DEVICE, NOW, OFFICIAL, Sent, make_body, send, user
+
+A, B, C = "id-of-a", "id-of-b", "id-of-c"
+TURN_NOTE = {
+    "session_id": "s-old", "thread_id": "t-old", "turn_id": "turn-old", "turn_started_at_unix_ms": 1_795_000_000_000,
+    "window_id": "t-old:4",
+}  # fmt: skip
+OUTPUT = {"type": "function_call_output", "call_id": "c", "output": "4"}
+CALL = {"type": "function_call", "call_id": "c", "name": "add", "arguments": "{}"}
+
+
+def assert_consistent(sent: Sent) -> None:
+    headers, client, metadata = sent.headers, sent.client_metadata, sent.metadata
+    assert headers["session-id"] == client["session_id"] == metadata["session_id"]
+    assert headers["thread-id"] == client["thread_id"] == metadata["thread_id"]
+    assert headers["x-codex-window-id"] == client["x-codex-window-id"] == metadata["window_id"]
+    assert headers["x-codex-window-id"].rpartition(":")[0] == headers["thread-id"]
+    assert headers["x-codex-window-id"].rpartition(":")[2] == str(metadata["window_number"])
+    assert headers["x-codex-turn-metadata"] == client["x-codex-turn-metadata"]
+    assert client["turn_id"] == metadata["turn_id"]
+    assert client["root_turn_id"] == metadata["root_turn_id"]
+    assert client["x-codex-installation-id"] == metadata["installation_id"]
+    assert all(value.isascii() and value.isprintable() for value in headers.values())
+    assert not {"session_id", "x-codex-installation-id"} & set(headers)
+
+
+def turn_metadata(**fields: Any) -> str:
+    return json.dumps(fields)
+
+
+def test_a_caller_without_ids_gets_one_session_on_every_surface() -> None:
+    sent = send()
+    session = uuid.UUID(sent.headers["session-id"])
+    assert session.version == 7
+    assert session.int >> 80 == unix_ms(NOW)
+    assert sent.headers["thread-id"] == sent.headers["x-client-request-id"] == sent.body["prompt_cache_key"] == str(session)
+    assert sent.headers["x-codex-window-id"] == f"{session}:0"
+    assert sent.client_metadata["x-codex-installation-id"] == DEVICE
+    assert sent.sources == {
+        "session": "minted", "thread": "= session", "client_request": "= thread", "window": "generation 0", "turn": "minted",
+        "root_turn": "= turn", "installation": "credential",
+    }  # fmt: skip
+    assert_consistent(sent)
+
+
+@pytest.mark.parametrize(
+    ("transport", "expected", "source"),
+    [("http", A, "header session-id"), ("websocket", B, "client_metadata session_id")],
+)
+def test_the_first_surface_of_the_transport_wins(transport: str, expected: str, source: str) -> None:
+    body = make_body(client_metadata={"session_id": B, "x-codex-turn-metadata": turn_metadata(session_id=C)})
+    sent = send(body, {"session-id": A}, transport=transport)
+    assert (sent.headers["session-id"], sent.sources["session"]) == (expected, source)
+    assert_consistent(sent)
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "source"),
+    [
+        ({"session_id": A}, {}, "header session_id"),
+        ({"session-id": "  ", "session_id": f" {A} "}, {}, "header session_id"),
+        ({}, {"client_metadata": {"session_id": A}}, "client_metadata session_id"),
+        ({"x-codex-turn-metadata": turn_metadata(session_id=A)}, {}, "turn metadata session_id"),
+        ({}, {"client_metadata": {"session_id": 5, "x-codex-turn-metadata": turn_metadata(session_id=A)}}, "turn metadata session_id"),
+    ],
+)  # fmt: skip
+def test_a_session_is_found_on_any_surface_and_under_its_alias(headers: Any, body: Any, source: str) -> None:
+    sent = send(make_body(**body), headers)
+    assert (sent.headers["session-id"], sent.sources["session"]) == (A, source)
+    assert sent.claim.recall_key is None
+    assert_consistent(sent)
+
+
+def test_a_snapshot_lends_its_session_and_thread() -> None:
+    sent = send(continued=TURN_NOTE)
+    assert (sent.headers["session-id"], sent.headers["thread-id"]) == ("s-old", "t-old")
+    assert (sent.sources["session"], sent.sources["thread"]) == ("snapshot", "snapshot")
+
+
+def test_a_snapshot_of_another_session_doesnt_lend_its_thread() -> None:
+    sent = send(headers={"session-id": A}, continued=TURN_NOTE)
+    assert (sent.headers["thread-id"], sent.sources["thread"]) == (A, "= session")
+
+
+def test_a_recalled_conversation_is_joined() -> None:
+    sent = send(recalled={"session_id": A, "thread_id": B})
+    assert (sent.headers["session-id"], sent.headers["thread-id"]) == (A, B)
+    assert (sent.sources["session"], sent.sources["thread"]) == ("content key", "content key")
+    assert sent.claim.recall_key is None
+
+
+def test_the_stored_note_wins_over_an_id_minted_in_a_lost_race() -> None:
+    sent = send(note={"session_id": A, "thread_id": A})
+    assert sent.headers["session-id"] == sent.headers["thread-id"] == sent.body["prompt_cache_key"] == A
+    assert sent.claim.scope[0].id != A
+    assert_consistent(sent)
+
+
+def test_a_minted_session_is_recalled_by_its_content_unless_there_is_none() -> None:
+    body = make_body(instructions="You are helpful.")
+    assert send(body).claim.recall_key == content_key(body)
+    assert send(make_body(input=[])).claim.recall_key is None
+
+
+@pytest.mark.parametrize("param", ["session-id", "thread-id", "x-client-request-id", "x-codex-window-id"])
+@pytest.mark.parametrize("value", ["a\x07b", "a\nb", "sessión", "x" * 257, "a\x7fb"])
+def test_an_id_that_cannot_stand_in_a_header_is_refused_by_name(param: str, value: str) -> None:
+    with pytest.raises(ProviderRefused) as refused:
+        send(headers={param: value})
+    assert (refused.value.param, refused.value.status) == (param, 400)
+    assert value not in refused.value.message
+
+
+@pytest.mark.parametrize("key", ["turn_id", "x-codex-installation-id", "root_turn_id"])
+def test_so_is_an_id_of_the_body(key: str) -> None:
+    with pytest.raises(ProviderRefused) as refused:
+        send(make_body(client_metadata={key: "a\r\nx: y"}))
+    assert refused.value.param == key
+
+
+def test_what_else_the_caller_says_about_itself_survives() -> None:
+    metadata = turn_metadata(session_id=B, sandbox="seccomp", workspaces={"/home/é": {}}, turn_started_at_unix_ms=12, future=1)
+    sent = send(make_body(client_metadata={"own": "x", "x-codex-turn-metadata": metadata}), {"session-id": A})
+    assert sent.client_metadata["own"] == "x"
+    assert sent.metadata["workspaces"] == {"/home/é": {}}
+    assert (sent.metadata["sandbox"], sent.metadata["turn_started_at_unix_ms"], sent.metadata["future"]) == ("seccomp", 12, 1)
+    assert_consistent(sent)
+
+
+@pytest.mark.parametrize("junk", ["[]", "nonsense", "{", '"text"', "1"])
+def test_turn_metadata_that_is_no_object_is_dropped_whole(junk: str) -> None:
+    sent = send(headers={"x-codex-turn-metadata": junk})
+    assert_consistent(sent)
+    assert sent.metadata["thread_source"] == "user"
+
+
+def test_turn_metadata_too_long_for_a_header_is_refused() -> None:
+    with pytest.raises(ProviderRefused) as refused:
+        send(headers={"x-codex-turn-metadata": turn_metadata(big="x" * 20_000)})
+    assert refused.value.param == "x-codex-turn-metadata"
+
+
+def test_private_and_transport_keys_never_go_out() -> None:
+    sent = send(
+        make_body(client_metadata={"x-floway-key": "1", "x-codex-turn-state": "forged"}), {"x-floway-a": "1", "cookie": "c"}
+    )
+    assert not {"x-floway-key", "x-codex-turn-state"} & set(sent.client_metadata)
+    assert not {"x-floway-a", "cookie", "x-codex-turn-state"} & set(sent.headers)
+
+
+def test_a_prompt_cache_key_is_the_callers_null_included() -> None:
+    assert send(make_body(prompt_cache_key="mine")).body["prompt_cache_key"] == "mine"
+    assert send(make_body(prompt_cache_key=None)).body["prompt_cache_key"] is None
+
+
+def test_a_subagents_thread_has_its_own_scope_in_the_roots_session() -> None:
+    sent = send(headers={"session-id": A, "thread-id": B})
+    assert [(step.kind, step.id) for step in sent.claim.scope] == [("session", A), ("thread", B)]
+    assert sent.headers["x-codex-window-id"] == f"{B}:0"
+    assert sent.body["prompt_cache_key"] == A
+
+
+# --- windows ---
+
+
+@pytest.mark.parametrize(
+    ("stated", "meant"),
+    [
+        ("t:0", Numbered(0)), ("t:2147483647", Numbered(2**31 - 1)), ("t:2147483648", Opaque("t:2147483648")),
+        ("t:01", Opaque("t:01")), ("t:-1", Opaque("t:-1")), ("t:+1", Opaque("t:+1")), ("t:٣", Opaque("t:٣")),
+        ("other:1", Opaque("other:1")), ("win-a", Opaque("win-a")), (":1", Opaque(":1")), ("t:", Opaque("t:")),
+    ],
+)  # fmt: skip
+def test_a_window_is_numbered_only_as_thread_and_number(stated: str, meant: Numbered | Opaque) -> None:
+    assert windows.read(stated, "t") == meant
+
+
+def test_a_numbered_window_is_used_as_it_is_and_an_opaque_one_mapped() -> None:
+    numbered = send(headers={"session-id": A, "x-codex-window-id": f"{A}:3"}, generation=9)
+    assert (numbered.claim.window, numbered.headers["x-codex-window-id"]) == (Numbered(3), f"{A}:3")
+    opaque = send(headers={"session-id": A, "x-codex-window-id": "win-a"}, generation=2)
+    assert (opaque.claim.window, opaque.headers["x-codex-window-id"]) == (Opaque("win-a"), f"{A}:2")
+    assert opaque.sources["window"] == "generation 2 for header x-codex-window-id"
+    assert_consistent(numbered)
+    assert_consistent(opaque)
+
+
+# --- turns ---
+
+
+def test_a_turn_id_is_a_uuid7_the_same_for_every_dispatch_of_an_attempt_and_no_other() -> None:
+    first, again, other = send(seed="a"), send(seed="a"), send(seed="b")
+    turn = first.client_metadata["turn_id"]
+    assert uuid.UUID(turn).version == 7
+    assert turn == again.client_metadata["turn_id"] != other.client_metadata["turn_id"]
+    assert first.prepared.request == again.prepared.request
+
+
+@pytest.mark.parametrize(
+    "new", [[OUTPUT], [OUTPUT, {"type": "custom_tool_call_output"}], [OUTPUT, {"type": "compaction_trigger"}]]
+)
+def test_tool_outputs_alone_go_on_with_the_snapshots_turn(new: list[Any]) -> None:
+    sent = send(make_body(input=[user(), CALL, *new]), continued=TURN_NOTE, continued_items=2)
+    assert (sent.client_metadata["turn_id"], sent.sources["turn"]) == ("turn-old", "snapshot")
+    assert sent.metadata["turn_started_at_unix_ms"] == 1_795_000_000_000
+    assert_consistent(sent)
+
+
+@pytest.mark.parametrize("new", [[user()], [OUTPUT, user()], [], [{"type": "compaction_trigger"}]])
+def test_anything_more_begins_a_turn(new: list[Any]) -> None:
+    sent = send(make_body(input=[user(), CALL, *new]), continued=TURN_NOTE, continued_items=2, latest=TURN_NOTE)
+    assert sent.sources["turn"] == "minted"
+    assert sent.metadata["turn_started_at_unix_ms"] == unix_ms(NOW)
+
+
+@pytest.mark.parametrize(
+    ("items", "source"),
+    [
+        ([user(), CALL, OUTPUT], "latest turn"),
+        ([user(), {"role": "assistant", "content": "hm"}, CALL, OUTPUT], "latest turn"),
+        ([user(), CALL, OUTPUT, user()], "minted"),
+        ([user(), CALL, OUTPUT, {"role": "assistant", "content": "4"}], "minted"),
+        ([user(), {"role": "developer", "content": "x"}, OUTPUT], "minted"),
+        ([CALL, OUTPUT], "minted"),
+        ([], "minted"),
+        (["junk", {"type": 5}, user(), OUTPUT], "latest turn"),
+    ],
+)  # fmt: skip
+def test_a_resent_history_goes_on_with_the_latest_turn_when_only_the_model_and_tools_spoke(
+    items: list[Any], source: str
+) -> None:
+    assert send(make_body(input=items), latest=TURN_NOTE).sources["turn"] == source
+
+
+def test_a_turn_that_the_caller_names_is_the_callers() -> None:
+    body = make_body(input=[user(), OUTPUT], client_metadata={"turn_id": A, "root_turn_id": B, "parent_turn_id": C})
+    sent = send(body, continued=TURN_NOTE, continued_items=1)
+    assert (sent.client_metadata["turn_id"], sent.metadata["root_turn_id"]) == (A, B)
+    assert sent.client_metadata["parent_turn_id"] == C
+    assert sent.metadata["turn_started_at_unix_ms"] == unix_ms(NOW)
+
+
+@pytest.mark.parametrize(
+    "broken", ["text", [], {}, {**TURN_NOTE, "turn_id": 5}, {**TURN_NOTE, "turn_started_at_unix_ms": True}]
+)
+def test_a_stored_note_of_another_shape_is_a_clear_error(broken: Any) -> None:
+    with pytest.raises(UnreadableNote) as unreadable:
+        send(continued=broken)
+    assert unreadable.value.status == 500
+    assert unreadable.value.code == "conversation_damaged"
+
+
+def test_what_is_kept_of_a_turn_is_what_it_said_and_reads_back() -> None:
+    from floway.providers.contract import SnapshotContext
+    from floway.wire.headers import Headers
+    from tests.providers.factories import make_provider
+
+    sent = send(headers={"session-id": A}, generation=3)
+    note = make_provider().before_responses_snapshot_commit(SnapshotContext("req_1", sent.prepared.carry, [], Headers(), 3))
+    assert note is not None
+    assert set(note.metadata) == {"session_id", "thread_id", "turn_id", "turn_started_at_unix_ms", "window_id"}
+    assert [(step.kind, step.id) for step in note.scope] == [("session", A), ("thread", A), ("window", f"{A}:3")]
+    follow_up = send(make_body(input=[user(), OUTPUT]), continued=note.metadata, continued_items=1)
+    assert follow_up.client_metadata["turn_id"] == sent.client_metadata["turn_id"]
+
+
+# --- any split of identity over surfaces ---
+
+ids = st.sampled_from([A, B, C, "", " ", "0190-x", None, 7])
+columns = st.fixed_dictionaries(
+    {},
+    optional={
+        key: ids
+        for key in ("session_id", "thread_id", "turn_id", "root_turn_id", "x-codex-installation-id", "x-codex-window-id")
+    },
+)
+metadata_objects = st.fixed_dictionaries(
+    {},
+    optional={
+        key: ids
+        for key in (
+            "session_id",
+            "thread_id",
+            "turn_id",
+            "window_id",
+            "window_number",
+            "installation_id",
+            "root_turn_id",
+            "other",
+        )
+    },
+)
+header_texts = st.sampled_from([A, B, C, "", f"{A}:2", "win-a"])
+header_columns = st.fixed_dictionaries(
+    {}, optional={key: header_texts for key in ("session-id", "session_id", "thread-id", "x-client-request-id", "x-codex-window-id")}
+)  # fmt: skip
+
+
+@given(
+    header_columns,
+    columns,
+    metadata_objects | st.none() | st.just([]),
+    metadata_objects | st.none(),
+    st.sampled_from(["http", "websocket"]),
+    st.sampled_from([None, TURN_NOTE]),
+    st.integers(0, 5),
+    st.sampled_from(["0.169.0", "0.142.0"]),
+    st.booleans(),
+)
+def test_any_split_of_identity_gives_consistent_surfaces(
+    headers: dict[str, str],
+    client: dict[str, Any],
+    in_header: Any,
+    in_body: Any,
+    transport: str,
+    continued: Any,
+    generation: int,
+    profile: str,
+    official: bool,
+) -> None:
+    from tests.providers.factories import make_provider
+
+    lines = [*headers.items(), *(OFFICIAL if official else ())]
+    if in_header is not None:
+        lines.append(("x-codex-turn-metadata", json.dumps(in_header)))
+    if in_body is not None:
+        client = {**client, "x-codex-turn-metadata": json.dumps(in_body)}
+    sent = send(
+        make_body(client_metadata=client), lines, transport=transport, continued=continued, generation=generation,
+        provider=make_provider(profile),
+    )  # fmt: skip
+    assert sent.headers["session-id"] == sent.client_metadata["session_id"] == sent.metadata["session_id"]
+    assert sent.headers["thread-id"] == sent.client_metadata["thread_id"] == sent.metadata["thread_id"]
+    assert sent.headers["x-codex-window-id"] == sent.client_metadata["x-codex-window-id"] == sent.metadata["window_id"]
+    assert sent.headers["x-codex-window-id"].rpartition(":")[0] == sent.headers["thread-id"]
+    assert sent.metadata.get("window_number", int(sent.headers["x-codex-window-id"].rpartition(":")[2])) == int(
+        sent.headers["x-codex-window-id"].rpartition(":")[2]
+    )
+    assert sent.headers["x-codex-turn-metadata"] == sent.client_metadata["x-codex-turn-metadata"]
+    assert sent.client_metadata["turn_id"] == sent.metadata["turn_id"]
+    assert sent.client_metadata["x-codex-installation-id"] == sent.metadata["installation_id"]
+    roots = {surface["root_turn_id"] for surface in (sent.client_metadata, sent.metadata) if "root_turn_id" in surface}
+    assert len(roots) <= 1
+    if not headers.get("x-client-request-id"):
+        assert sent.headers["x-client-request-id"] == sent.headers["thread-id"]
+
+
+# --- content keys ---
+
+
+def as_uuid(digest: str) -> str:
+    variant = "89ab"[int(digest[16], 16) & 3]
+    return f"{digest[:8]}-{digest[8:12]}-4{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
+
+
+@pytest.mark.parametrize(
+    ("instructions", "first", "expected"),
+    [
+        ("You are helpful.", {"type": "message", "role": "user", "content": "hello"}, "437ccba9-1808-4270-9ab4-eeb6aa354c55"),
+        (None, {"type": "message", "role": "user", "content": "hello"}, "fb3879e1-33cd-4544-bf45-15fcb82bb80c"),
+        (None, "hello", "104a4b34-296b-4959-9e15-2908ebfd22ea"),
+        ("Sys.", {"type": "compaction", "id": "cmp_a", "encrypted_content": "ENC"}, "db6164f9-5f47-46fa-9700-ef73d7af3948"),
+        ("é", {"type": "message", "role": "user", "content": "日本"}, "45075584-86ce-4eaa-809b-de8ca70e024f"),
+    ],
+)
+def test_content_keys_are_those_of_the_vectors(instructions: str | None, first: Any, expected: str) -> None:
+    body: dict[str, Any] = {"input": first if isinstance(first, str) else [first, user("later")]}
+    if instructions is not None:
+        body["instructions"] = instructions
+    key = content_key(body)
+    assert key is not None
+    assert as_uuid(key) == expected
+
+
+def test_instructions_that_end_in_an_items_json_dont_meet_another_conversation() -> None:
+    item, other = user("one"), user("two")
+    crafted = "Sys.\u0001" + json.dumps(item, separators=(",", ":"))
+    keys = [
+        content_key({"instructions": "Sys.", "input": [item]}),
+        content_key({"instructions": crafted, "input": [other]}),
+        content_key({"instructions": crafted, "input": [item]}),
+    ]
+    assert len(set(keys)) == 3
+
+
+contents = st.text(alphabet='a\u0001"{}:,\\é', max_size=12)
+
+
+@given(contents, contents, contents, contents)
+def test_different_beginnings_have_different_keys(one: str, first: str, two: str, second: str) -> None:
+    same = (one, first) == (two, second)
+    left = content_key({"instructions": one, "input": [user(first)]})
+    right = content_key({"instructions": two, "input": [user(second)]})
+    assert (left == right) is same
