@@ -106,7 +106,7 @@ class KeyFilter(admin.SimpleListFilter):
         """The keys that answer the question so."""
         now = timezone.now()
         if self.value() == "yes":
-            return queryset.filter(pk__in=ApiKey.objects.usable(now))
+            return queryset.filter(models.Q(expires_at=None) | models.Q(expires_at__gt=now), enabled=True)
         if self.value() == "expired":
             return queryset.filter(expires_at__lte=now)
         return queryset.filter(enabled=False) if self.value() == "disabled" else queryset
@@ -219,7 +219,7 @@ class CredentialAdmin(LastingAdmin):
         called = markup.clean(credential)
         if called == credential.email:
             return format_html("{}", called)
-        return format_html("{} <small>{}</small>", called, markup.clean(credential.email))
+        return format_html("{}<br><small>{}</small>", called, markup.clean(credential.email))
 
     @admin.display(description="health", ordering="state")
     def health(self, credential: OAuthCredential) -> SafeString:

@@ -26,6 +26,7 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _CARRIED = len(EVENT) - 1
 _FILLER = "The quick brown fox jumps over the lazy dog, and then it does so again. " * 14
 LONGEST_SECONDS = 60.0
+_MOST_ERRORS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ class Tally:
 
     def may_begin(self) -> bool:
         """Is there still a request to send?"""
-        return self.begun < self._most and time.monotonic() < self.end_at
+        return self.begun < self._most and self.errors.total() < _MOST_ERRORS and time.monotonic() < self.end_at
 
     def arrived(self, now: float, events: int) -> None:
         """Events came."""
@@ -198,10 +199,10 @@ class Caller(asyncio.Protocol):
 
     def _refused(self, head: bytes, body: bytes) -> None:
         length = _LENGTH.search(head)
-        if length is None or len(body) >= int(length[1]):
+        if len(body) >= int(length[1]) if length else body.endswith(_LAST_CHUNK):
             self._tally.errors[f"status {head[9:12].decode()}: {body[:160].decode(errors='replace')}"] += 1
             self._waiting = False
-            self._stop()
+            self._ask()
 
     def _body(self, data: bytes) -> None:
         now = time.monotonic()

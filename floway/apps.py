@@ -11,4 +11,4 @@ class FlowayConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks."""
-        from floway import checks  # noqa: F401, PLC0415 - registering is its effect, and checks need the app registry
+        from floway import checks  # noqa: F401 - registering is its effect, and checks need the app registry

@@ -1,15 +1,16 @@
-"""What every request passes: an id of its own, and a look at the name it was sent to."""
+"""What every request passes: an id of its own, a look at the name it was sent to, a stated length."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from floway import logs
 
+_PROBES = frozenset({"/healthz", "/readyz"})
 _PROBES = frozenset({"/healthz", "/readyz"})
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -36,5 +37,30 @@ def known_host(get_response: GetResponse) -> GetResponse:
         if request.path_info not in _PROBES:
             request.get_host()
         return get_response(request)
+
+    return middleware
+
+
+class AllowedHostMiddleware:
+    """Refuses a request whose `Host` is not ours; Django asks only where a view builds URLs. Probes come by address."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """:raises DisallowedHost: answered 400."""
+        if request.path not in _PROBES:
+            request.get_host()
+        return self.get_response(request)
+
+
+def stated_length(get_response: GetResponse) -> GetResponse:
+    """Says how long an answer is where that is known, so that it need not go out in chunks."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        if isinstance(response, HttpResponse) and "content-length" not in response:
+            response["content-length"] = str(len(response.content))
+        return response
 
     return middleware

@@ -126,7 +126,9 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "floway.middleware.RequestIdMiddleware",
+    "floway.middleware.AllowedHostMiddleware",
     "floway.middleware.known_host",
+    "floway.middleware.stated_length",
     "django.middleware.security.SecurityMiddleware",
     "floway.console.csp.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -194,6 +196,8 @@ REST_FRAMEWORK = {
 # --- the gateway ----------------------------------------------------------------------------------------------------------
 
 FLOWAY_MAX_BODY_BYTES = env.int("FLOWAY_MAX_BODY_BYTES", default=64 * 1024 * 1024)
+FLOWAY_MAX_COMPACTION_BODY_BYTES = env.int("FLOWAY_MAX_COMPACTION_BODY_BYTES", default=128 * 1024 * 1024)
+FLOWAY_MAX_COMPACTION_SECONDS = env.int("FLOWAY_MAX_COMPACTION_SECONDS", default=900)
 FLOWAY_MAX_STREAM_SECONDS = env.int("FLOWAY_MAX_STREAM_SECONDS", default=3600)
 FLOWAY_UPSTREAM_IDLE_SECONDS = env.int("FLOWAY_UPSTREAM_IDLE_SECONDS", default=600)
 FLOWAY_UPSTREAM_CONNECT_SECONDS = env.int("FLOWAY_UPSTREAM_CONNECT_SECONDS", default=15)

@@ -42,6 +42,10 @@ class OutcomeFilter(admin.SimpleListFilter):
         return queryset.filter(chosen[1]) if chosen else queryset
 
 
+def _pair(whole: int | None, part: int | None) -> str:
+    return markup.NOTHING if whole is None else f"{markup.figure(whole)} / {markup.figure(part)}"
+
+
 @admin.register(Exchange)
 class ExchangeAdmin(HistoryAdmin):
     """One row per request, and its post-mortem."""
@@ -90,12 +94,12 @@ class ExchangeAdmin(HistoryAdmin):
     @admin.display(description="in / cached")
     def tokens_in(self, exchange: Exchange) -> str:
         """Tokens read, and how many of them from a cache."""
-        return f"{markup.figure(exchange.input_tokens)} / {markup.figure(exchange.cached_tokens)}"
+        return _pair(exchange.input_tokens, exchange.cached_tokens)
 
     @admin.display(description="out / reasoning")
     def tokens_out(self, exchange: Exchange) -> str:
         """Tokens written, and how many of them in reasoning."""
-        return f"{markup.figure(exchange.output_tokens)} / {markup.figure(exchange.reasoning_tokens)}"
+        return _pair(exchange.output_tokens, exchange.reasoning_tokens)
 
     @admin.display(description="ended by")
     def ended(self, exchange: Exchange) -> SafeString:

@@ -42,11 +42,10 @@ def outcome(exchange: Exchange) -> SafeString:
 
 
 def ended_by(exchange: Exchange) -> SafeString:
-    """Who ended it, in the first words of what is known; all of it in the title."""
+    """Who ended it, in a word or two; in full in the title."""
     if not exchange.ended_by:
         return markup.NOTHING
-    words = exchange.get_ended_by_display()
-    return format_html('<span title="{}">{}</span>', words, words.partition(",")[0])
+    return format_html('<span title="{}">{}</span>', exchange.get_ended_by_display(), exchange.ended_by.replace("_", " "))
 
 
 class RecentPaginator(AnyPaginator):

@@ -9,7 +9,6 @@ from typing import Any
 
 import orjson
 import zstandard
-from django.conf import settings
 from django.core.exceptions import BadRequest, DisallowedHost, PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
@@ -99,12 +98,11 @@ class ResponsesRenderer(BaseRenderer):
 # --- bodies ---------------------------------------------------------------------------------------------------------------
 
 
-def read_json_object(request: HttpRequest) -> JSONObject:
-    """The request's body as a JSON object, read and inflated within the limit.
+def read_json_object(request: HttpRequest, limit: int) -> JSONObject:
+    """The request's body as a JSON object, read and inflated within `limit` bytes.
 
     :raises BodyTooLarge, UnsupportedEncoding, InvalidRequest: see there.
     """
-    limit = settings.FLOWAY_MAX_BODY_BYTES
     encoding = request.headers.get("content-encoding", "").strip().lower()
     body = _inflated(_read(request, limit), encoding, limit)
     try:

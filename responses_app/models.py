@@ -242,6 +242,24 @@ class Snapshot(models.Model):
         return self.metadata_json
 
 
+class Keepsake(models.Model):
+    """What an answer asked to be shown again, sealed: for its conversation under its credential, and nobody else."""
+
+    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="keepsakes")
+    credential = models.ForeignKey(OAuthCredential, models.CASCADE, related_name="+")
+    key = models.CharField(max_length=256)
+    sealed = models.BinaryField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["conversation", "credential", "key"], name="keepsake_once_per_key"),
+        ]
+
+    def __str__(self) -> str:
+        return f"keepsake {self.pk}"
+
+
 class Provenance(models.Model):
     """Which credential issued a piece of ciphertext, by its keyed hash, whether or not its item is stored."""
 

@@ -9,6 +9,7 @@ import hashlib
 import logging
 import secrets
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
@@ -19,6 +20,7 @@ from floway import transport
 from floway.providers import registry
 from floway.providers.contract import (
     Account,
+    Action,
     Change,
     ChangeKind,
     Entropy,
@@ -33,10 +35,11 @@ from floway.providers.contract import (
     UpstreamResponse,
     UpstreamUnreachable,
 )
-from floway.wire.errors import ApiError, InvalidRequest, ServiceError, Unavailable
+from floway.wire.errors import ApiError, InvalidRequest, ServiceError, Unavailable, UpstreamFailed
 from floway.wire.fold import Echo, Relay, Terminal
+from floway.wire.headers import HeaderLine
 from floway.wire.json import JSON, JSONObject
-from responses_app import claims, settling
+from responses_app import claims, content, keepsakes, settling
 from responses_app.acceptance import Call, stand, validated
 from responses_app.claims import Claim, LostRace
 from responses_app.clock import Clock
@@ -65,12 +68,31 @@ def seeded(seed: bytes, label: str) -> Entropy:
     return draw
 
 
+@dataclass(frozen=True, slots=True)
+class TurnLimits:
+    """How large a request may be, and how long its turn may last."""
+
+    body_bytes: int
+    seconds: int
+
+    @classmethod
+    def of_responses(cls) -> TurnLimits:
+        """For `/v1/responses`."""
+        return cls(settings.FLOWAY_MAX_BODY_BYTES, settings.FLOWAY_MAX_STREAM_SECONDS)
+
+    @classmethod
+    def of_compactions(cls) -> TurnLimits:
+        """For `/v1/responses/compact`: whole conversations, and no one waits an hour for a summary."""
+        return cls(settings.FLOWAY_MAX_COMPACTION_BODY_BYTES, settings.FLOWAY_MAX_COMPACTION_SECONDS)
+
+
 class Turn:
     """One call being served. `open` brings it to the upstream's answer, then `stream` or `aggregate` to its end."""
 
-    def __init__(self, call: Call, clock: Clock) -> None:
+    def __init__(self, call: Call, clock: Clock, seconds: int) -> None:
         self.call = call
         self.clock = clock
+        self._seconds = seconds
         self.provider: ResponsesProvider = registry.get(call.key.provider)
         self.response_id = f"resp_{secrets.token_hex(24)}"
         self.store = call.body.get("store") is not False
@@ -80,8 +102,11 @@ class Turn:
         self.left_out: list[str] = []
         self._seed = secrets.token_bytes(32)
         self._began = clock.monotonic()
-        self._deadline = self._began + settings.FLOWAY_MAX_STREAM_SECONDS
+        self._deadline = self._began + seconds
         self._claim: Claim | None = None
+        self._learnt: settling.Learnt | None = None
+        self._kept = False
+        self.official_headers: tuple[HeaderLine, ...] = ()
 
     def _new_exchange(self) -> Exchange:
         call = self.call
@@ -95,7 +120,7 @@ class Turn:
             stored=self.store,
             response_id=self.response_id,
             started_at=call.started_at,
-            deadline_at=call.started_at + timedelta(seconds=settings.FLOWAY_MAX_STREAM_SECONDS),
+            deadline_at=call.started_at + timedelta(seconds=self._seconds),
         )
 
     # --- to the upstream's answer ---
@@ -168,6 +193,7 @@ class Turn:
             continued=self._ground.note,
             latest=claim.conversation.latest_note,
             generation=claim.generation,
+            keepsakes=keepsakes.kept(claim.conversation.pk, account.credential_id),
         )
         try:
             prepared = self.provider.prepare_responses_request(context)
@@ -201,7 +227,7 @@ class Turn:
             failure = self._failure()
         if failure is not None and failure.kind is FailureKind.ENCRYPTED_CONTENT:
             failure = self._dispatch_without_reasoning(held, failure)
-        self._note_quota(held.account)
+        self._learn(held.account, failed=failure is not None)
         if failure is not None:
             self._note_failure(failure, held)
             raise _as_api_error(failure)
@@ -242,10 +268,19 @@ class Turn:
             tokens.needs_sign_in(held.account.credential_id, failure.operator, expected=held.fingerprint)
             raise tokens.unavailable()
 
-    def _note_quota(self, account: Account) -> None:
-        windows = self.provider.quota(self.upstream.headers, self.clock.now())
-        settling.note_quota(account.credential_id, windows, self.clock)
-        connection.close()
+    def _learn(self, account: Account, *, failed: bool) -> None:
+        """Read the head of the answer; what is worth keeping is written when the turn ends."""
+        headers = self.upstream.headers
+        notes = self.provider.read_answer(self.carry, headers)
+        self.exchange.upstream_ids = dict(notes.ids)
+        self.official_headers = () if failed else notes.for_official_callers
+        if self._claim is not None:
+            self._learnt = settling.Learnt(
+                credential_id=account.credential_id,
+                conversation_id=self._claim.conversation.pk,
+                quota=self.provider.quota(headers, self.clock.now()),
+                keepsake=None if failed else notes.keepsake,
+            )
 
     # --- to its end ---
 
@@ -295,7 +330,19 @@ class Turn:
         terminal = stream.relay.terminal
         if terminal is None or terminal.type == "response.failed":
             raise self._aggregate_error(terminal)
-        return terminal.response
+        response = terminal.response if self._kept else {**terminal.response, "store": False}
+        return response if self.call.action is Action.GENERATE else self._compacted(terminal)
+
+    def _compacted(self, terminal: Terminal) -> JSONObject:
+        """The public API's answer to a compaction: what the conversation consists of from now on.
+
+        :raises UpstreamFailed: the upstream answered with something else.
+        """
+        window = content.after_compaction(self._ground.items, terminal.output)
+        if window is None:
+            raise UpstreamFailed("The upstream answered without a compaction.", code="compaction_missing")
+        shown = {key: terminal.response[key] for key in ("id", "created_at", "usage")}
+        return {**shown, "object": "response.compaction", "output": window}
 
     def _aggregate_error(self, terminal: Terminal | None) -> ApiError:
         if terminal is None or terminal.error is None or self.exchange.ended_by != EndedBy.UPSTREAM:
@@ -321,7 +368,8 @@ class Turn:
             self.exchange.operator_note = failure.operator[:1000]
             self._fail(failure.code or "server_error", failure.message, http_status=200)
             return relay.finish()
-        return relay.finish(store=None if self._settle(terminal) else False)
+        self._kept = self._settle(terminal)
+        return relay.finish(store=None if self._kept else False)
 
     def _settle(self, terminal: Terminal) -> bool:
         assert self._claim is not None  # noqa: S101 - it was opened
@@ -347,6 +395,7 @@ class Turn:
             known_items=self._ground.inbound.continued_items,
             stored=self.store,
             note=note,
+            learnt=self._learnt,
         )
         return settling.settle_within(self._claim, outcome, self.clock)
 
@@ -370,7 +419,7 @@ class Turn:
         exchange = self.exchange
         exchange.status, exchange.http_status = Status.FAILED, http_status
         exchange.error_code, exchange.error_message = code[:128], message[:1000]
-        settling.fail(exchange, self.clock)
+        settling.fail(exchange, self._learnt, self.clock)
 
     def _refuse(self, error: ApiError) -> None:
         """The turn ended before the upstream began an answer."""
@@ -380,14 +429,15 @@ class Turn:
         exchange.http_status = error.http_status
         exchange.error_code, exchange.error_message = (error.code or "")[:128], error.message[:1000]
         exchange.finished_at, exchange.total_ms = self.clock.now(), self._elapsed_ms()
-        settling.fail(exchange, self.clock)
+        settling.fail(exchange, self._learnt, self.clock)
 
     def _elapsed_ms(self) -> int:
         return max(0, round((self.clock.monotonic() - self._began) * 1000))
 
 
 def _refused(refusal: ProviderRefused) -> ApiError:
-    return InvalidRequest(refusal.message, param=refusal.param, code=refusal.code, status=refusal.status)
+    kind = InvalidRequest if refusal.status < 500 else ServiceError
+    return kind(refusal.message, param=refusal.param, code=refusal.code, status=refusal.status)
 
 
 def _as_api_error(failure: Failure) -> ApiError:

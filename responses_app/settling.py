@@ -6,14 +6,15 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.db import DatabaseError, connection, transaction
 
 from accounts.models import QuotaReading
-from floway.providers.contract import QuotaWindow, SnapshotNote
+from floway.providers.contract import Keepsake, QuotaWindow, SnapshotNote
 from floway.wire.fold import Terminal
 from floway.wire.json import JSON
-from responses_app import claims, content
+from responses_app import claims, content, keepsakes
 from responses_app.claims import Claim
 from responses_app.clock import Clock
 from responses_app.models import Conversation, Exchange, Snapshot
@@ -23,6 +24,23 @@ log = logging.getLogger(__name__)
 GIVE_UP_AFTER_SECONDS = 2.0
 _PAUSE_SECONDS = 0.05
 _LATE_PAUSES_SECONDS = (1, 5, 15, 60, 300)
+
+
+@dataclass(frozen=True, slots=True)
+class Learnt:
+    """What an answer's head told, to be kept whatever becomes of its turn."""
+
+    credential_id: int
+    conversation_id: int
+    quota: Sequence[QuotaWindow] = ()
+    keepsake: Keepsake | None = None
+
+    def write(self, now: datetime) -> None:
+        """Into the open transaction."""
+        if self.keepsake is not None:
+            keepsakes.keep(self.conversation_id, self.credential_id, self.keepsake)
+        if self.quota:
+            _write_quota(self.credential_id, self.quota, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +59,7 @@ class Outcome:
     known_items: int
     stored: bool
     note: SnapshotNote | None
+    learnt: Learnt | None = None
 
 
 def settle(claim: Claim, outcome: Outcome) -> None:
@@ -60,6 +79,8 @@ def settle(claim: Claim, outcome: Outcome) -> None:
         _snapshot(claim, outcome, place, generation, compacted=compacted).save(force_insert=True)
         claims.keep(claim.exchange)
         _remember(conversation, claim.exchange, outcome)
+        if outcome.learnt is not None:
+            outcome.learnt.write(claim.exchange.finished_at or claim.exchange.started_at)
 
 
 def _write_content(conversation: Conversation, exchange: Exchange, outcome: Outcome) -> content.Place:
@@ -121,10 +142,10 @@ def settle_within(claim: Claim, outcome: Outcome, clock: Clock) -> bool:
     while True:
         try:
             settle(claim, outcome)
-        except DatabaseError as error:
+        except DatabaseError:
             connection.close()
             if clock.monotonic() + _PAUSE_SECONDS > give_up_at:
-                log.error("exchange %s: completed but could not be stored: %s", claim.exchange.request_id, error)
+                log.exception("exchange %s: completed but could not be stored", claim.exchange.request_id)
                 claim.exchange.operator_note = "Completed, but the database would not store it."
                 write_later(lambda: _write_unstored(claim.exchange), claim.exchange.request_id, clock)
                 return False
@@ -141,18 +162,20 @@ def _write_unstored(exchange: Exchange) -> None:
         claims.keep(exchange)
 
 
-def fail(exchange: Exchange, clock: Clock) -> None:
+def fail(exchange: Exchange, learnt: Learnt | None, clock: Clock) -> None:
     """Write how the exchange failed and give back what it held; later, where the database won't have it now."""
 
     def write() -> None:
         with transaction.atomic():
             exchange.save()
             claims.release(exchange)
+            if learnt is not None:
+                learnt.write(clock.now())
 
     try:
         write()
-    except DatabaseError as error:
-        log.error("exchange %s: its end could not be written yet: %s", exchange.request_id, error)
+    except DatabaseError:
+        log.exception("exchange %s: its end could not be written yet", exchange.request_id)
         write_later(write, exchange.request_id, clock)
     finally:
         connection.close()
@@ -187,26 +210,21 @@ def write_later(write: Callable[[], None], request_id: str, clock: Clock) -> Non
     threading.Thread(target=run, name=f"late-write-{request_id}", daemon=True).start()
 
 
-def note_quota(credential_id: int, windows: Sequence[QuotaWindow], clock: Clock) -> None:
-    """Keep what an answer told of the credential's allowances."""
-    if not windows:
-        return
-    now = clock.now()
-    with transaction.atomic():
-        QuotaReading.objects.bulk_create(
-            (
-                QuotaReading(
-                    credential_id=credential_id,
-                    limit=window.limit,
-                    window=window.window,
-                    used_percent=window.used_percent,
-                    minutes=window.minutes,
-                    resets_at=window.resets_at,
-                    observed_at=now,
-                )
-                for window in windows
-            ),
-            update_conflicts=True,
-            unique_fields=["credential", "limit", "window"],
-            update_fields=["used_percent", "minutes", "resets_at", "observed_at"],
-        )
+def _write_quota(credential_id: int, windows: Sequence[QuotaWindow], now: datetime) -> None:
+    QuotaReading.objects.bulk_create(
+        (
+            QuotaReading(
+                credential_id=credential_id,
+                limit=window.limit,
+                window=window.window,
+                used_percent=window.used_percent,
+                minutes=window.minutes,
+                resets_at=window.resets_at,
+                observed_at=now,
+            )
+            for window in windows
+        ),
+        update_conflicts=True,
+        unique_fields=["credential", "limit", "window"],
+        update_fields=["used_percent", "minutes", "resets_at", "observed_at"],
+    )

@@ -41,7 +41,14 @@ class Stream:
     """
 
     def __init__(
-        self, upstream: UpstreamResponse, relay: Relay, *, limits: Limits, clock: Clock, deadline: float, gone: Callable[[], bool]
+        self,
+        upstream: UpstreamResponse,
+        relay: Relay,
+        *,
+        limits: Limits,
+        clock: Clock,
+        deadline: float,
+        gone: Callable[[], bool],
     ) -> None:
         self.upstream = upstream
         self.relay = relay

@@ -6,5 +6,6 @@ from responses_app import views
 
 urlpatterns = [
     path("responses", views.ResponsesView.as_view(), name="responses"),
+    path("responses/compact", views.CompactView.as_view(), name="compact"),
     path("models", views.ModelsView.as_view(), name="models"),
 ]

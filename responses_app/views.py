@@ -25,7 +25,7 @@ from responses_app.http import (
     plain_error,
     read_json_object,
 )
-from responses_app.pipeline import Turn
+from responses_app.pipeline import Turn, TurnLimits
 from responses_app.watching import watching
 
 DROPPED_HEADER = "x-floway-dropped-parameters"
@@ -53,29 +53,38 @@ class ApiView(APIView):
         return {}
 
 
-class ResponsesView(ApiView):
-    """`POST /v1/responses`."""
+class TurnView(ApiView):
+    """Takes turns."""
 
-    def post(self, request: Request) -> HttpResponseBase:
-        """One turn, streamed or whole."""
+    def accept(self, request: Request, action: Action, limits: TurnLimits) -> Turn:
+        """The call that a request makes, not begun yet."""
         plain = request._request
         call = Call(
             request_id=plain.floway_request_id,  # type: ignore[attr-defined] # set by our middleware
             key=request.user,
             headers=callers_headers(all_headers(plain)),
-            body=read_json_object(plain),
-            action=Action.GENERATE,
+            body=read_json_object(plain, limits.body_bytes),
+            action=action,
             started_at=self.clock.now(),
             environ=plain.META,
         )
-        turn = Turn(call, self.clock)
-        if call.body.get("stream") is True:
-            return self._streamed(turn)
-        with watching(call.environ, turn.cancellation.cancel):
+        return Turn(call, self.clock, limits.seconds)
+
+    def whole(self, turn: Turn) -> Response:
+        """The turn's answer as one object."""
+        with watching(turn.call.environ, turn.cancellation.cancel):
             turn.open()
             return Response(turn.aggregate(), headers={**NO_STORE, **_told(turn)})
 
-    def _streamed(self, turn: Turn) -> StreamingHttpResponse:
+
+class ResponsesView(TurnView):
+    """`POST /v1/responses`."""
+
+    def post(self, request: Request) -> HttpResponseBase:
+        """One turn, streamed or whole."""
+        turn = self.accept(request, Action.GENERATE, TurnLimits.of_responses())
+        if turn.call.body.get("stream") is not True:
+            return self.whole(turn)
         with watching(turn.call.environ, turn.cancellation.cancel):
             turn.open()
         return StreamingHttpResponse(
@@ -91,9 +100,22 @@ class ResponsesView(ApiView):
         return self.http_method_not_allowed(request)
 
 
+class CompactView(TurnView):
+    """`POST /v1/responses/compact`."""
+
+    def post(self, request: Request) -> Response:
+        """Compact a conversation; what comes back is what it consists of from now on."""
+        return self.whole(self.accept(request, Action.COMPACT, TurnLimits.of_compactions()))
+
+
 def _told(turn: Turn) -> dict[str, str]:
-    told = {DROPPED_HEADER: ", ".join(turn.dropped)} if turn.dropped else {}
-    return {**told, DEGRADED_HEADER: f"{len(turn.left_out)} reasoning items left out"} if turn.left_out else told
+    """Headers that tell the caller what was done to its request."""
+    told = dict(turn.official_headers) if turn.provider.recognises(turn.call.headers) else {}
+    if turn.dropped:
+        told[DROPPED_HEADER] = ", ".join(turn.dropped)
+    if turn.left_out:
+        told[DEGRADED_HEADER] = f"{len(turn.left_out)} reasoning items left out"
+    return told
 
 
 def _watched(turn: Turn) -> Iterator[bytes]:

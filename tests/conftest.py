@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-import django
 import pytest
 
 from tests.fakes import environment
@@ -26,8 +26,11 @@ environment.prepare()
 
 
 def pytest_configure() -> None:
-    """Load Django here: a settings module named any earlier would be read before the environment is ready."""
-    django.setup()
+    """Load Django here: a settings module named any earlier would be read before the environment is ready.
+
+    The application's module sets Django up too, logging included; later than this it would take away pytest's log handlers.
+    """
+    importlib.import_module("floway.wsgi")
 
 
 @pytest.fixture(scope="session")
@@ -93,21 +96,23 @@ def gateway(door: Door, upstream: FakeUpstream) -> Gateway:
 
 @pytest.fixture(scope="session")
 def served(listening_upstream: FakeUpstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """The shipped server in a process of its own, with a credential."""
+    """The shipped server in a process of its own, with a credential and a key."""
     from tests.fakes.served import Served
     from tests.fakes.tokens import document
 
     running = Served(tmp_path_factory.mktemp("served"), listening_upstream.url, **_database_of_its_own())
     running.start()
     running.manage("import_credential", "-", stdin=document())
+    running.key = running.manage("issue_key", "test").splitlines()[-1]
     yield running
     running.stop()
 
 
 @pytest.fixture
 def served_caller(served: Served, upstream: FakeUpstream) -> Caller:
-    """A caller with a new key of the shipped server, in front of the fake upstream."""
-    return Caller(served.url, served.manage("issue_key", "test").splitlines()[-1])
+    """A caller of the shipped server, in front of the fake upstream."""
+    served.assert_running()
+    return Caller(served.url, served.key)
 
 
 def _database_of_its_own() -> dict[str, str]:

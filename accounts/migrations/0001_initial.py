@@ -6,119 +6,162 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='ApiKey',
+            name="ApiKey",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=100)),
-                ('provider', models.CharField(max_length=64)),
-                ('enabled', models.BooleanField(default=True)),
-                ('strict', models.BooleanField(default=False, help_text='Answer 400 instead of leaving out a parameter that the upstream does not take.')),
-                ('expires_at', models.DateTimeField(blank=True, null=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('last_used_at', models.DateTimeField(editable=False, null=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=100)),
+                ("provider", models.CharField(max_length=64)),
+                ("enabled", models.BooleanField(default=True)),
+                (
+                    "strict",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Answer 400 instead of leaving out a parameter that the upstream does not take.",
+                    ),
+                ),
+                ("expires_at", models.DateTimeField(blank=True, null=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("last_used_at", models.DateTimeField(editable=False, null=True)),
             ],
             options={
-                'verbose_name': 'API key',
-                'ordering': ['id'],
+                "verbose_name": "API key",
+                "ordering": ["id"],
             },
         ),
         migrations.CreateModel(
-            name='OAuthCredential',
+            name="OAuthCredential",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('provider', models.CharField(max_length=64)),
-                ('subject', models.CharField(help_text='What makes two imports the same login.', max_length=255)),
-                ('label', models.CharField(blank=True, help_text='Your own name for it.', max_length=100)),
-                ('email', models.CharField(blank=True, max_length=254)),
-                ('account_id', models.CharField(blank=True, max_length=128)),
-                ('user_id', models.CharField(blank=True, max_length=128)),
-                ('plan', models.CharField(blank=True, max_length=64)),
-                ('document_rest', models.JSONField(blank=True, default=dict, help_text='What else an import said, without its secrets.')),
-                ('state', models.CharField(choices=[('active', 'active'), ('needs_sign_in', 'needs sign-in'), ('disabled', 'disabled by an operator')], default='active', max_length=32)),
-                ('state_reason', models.CharField(blank=True, max_length=500)),
-                ('state_since', models.DateTimeField(default=django.utils.timezone.now)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('imported_at', models.DateTimeField(default=django.utils.timezone.now)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("provider", models.CharField(max_length=64)),
+                ("subject", models.CharField(help_text="What makes two imports the same login.", max_length=255)),
+                ("label", models.CharField(blank=True, help_text="Your own name for it.", max_length=100)),
+                ("email", models.CharField(blank=True, max_length=254)),
+                ("account_id", models.CharField(blank=True, max_length=128)),
+                ("user_id", models.CharField(blank=True, max_length=128)),
+                ("plan", models.CharField(blank=True, max_length=64)),
+                (
+                    "document_rest",
+                    models.JSONField(blank=True, default=dict, help_text="What else an import said, without its secrets."),
+                ),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("active", "active"),
+                            ("needs_sign_in", "needs sign-in"),
+                            ("disabled", "disabled by an operator"),
+                        ],
+                        default="active",
+                        max_length=32,
+                    ),
+                ),
+                ("state_reason", models.CharField(blank=True, max_length=500)),
+                ("state_since", models.DateTimeField(default=django.utils.timezone.now)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("imported_at", models.DateTimeField(default=django.utils.timezone.now)),
             ],
             options={
-                'verbose_name': 'credential',
-                'ordering': ['id'],
+                "verbose_name": "credential",
+                "ordering": ["id"],
             },
         ),
         migrations.CreateModel(
-            name='QuotaReading',
+            name="QuotaReading",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('limit', models.CharField(max_length=64)),
-                ('window', models.CharField(max_length=64)),
-                ('used_percent', models.FloatField()),
-                ('minutes', models.PositiveIntegerField(null=True)),
-                ('resets_at', models.DateTimeField(null=True)),
-                ('observed_at', models.DateTimeField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("limit", models.CharField(max_length=64)),
+                ("window", models.CharField(max_length=64)),
+                ("used_percent", models.FloatField()),
+                ("minutes", models.PositiveIntegerField(null=True)),
+                ("resets_at", models.DateTimeField(null=True)),
+                ("observed_at", models.DateTimeField()),
             ],
             options={
-                'ordering': ['credential', 'limit', 'window'],
+                "ordering": ["credential", "limit", "window"],
             },
         ),
         migrations.CreateModel(
-            name='ApiKeySecret',
+            name="ApiKeySecret",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('prefix', models.CharField(max_length=16)),
-                ('digest', models.BinaryField(max_length=32, unique=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('key', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='secrets', to='accounts.apikey')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("prefix", models.CharField(max_length=16)),
+                ("digest", models.BinaryField(max_length=32, unique=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "key",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="secrets", to="accounts.apikey"
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'API key secret',
+                "verbose_name": "API key secret",
             },
         ),
         migrations.CreateModel(
-            name='CredentialTokens',
+            name="CredentialTokens",
             fields=[
-                ('credential', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='tokens', serialize=False, to='accounts.oauthcredential')),
-                ('access_token', models.BinaryField()),
-                ('refresh_token', models.BinaryField()),
-                ('id_token', models.BinaryField()),
-                ('refresh_fingerprint', models.BinaryField(max_length=32)),
-                ('access_expires_at', models.DateTimeField(null=True)),
-                ('refreshed_at', models.DateTimeField(null=True)),
-                ('lease_holder', models.CharField(blank=True, max_length=64)),
-                ('lease_until', models.DateTimeField(null=True)),
+                (
+                    "credential",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="tokens",
+                        serialize=False,
+                        to="accounts.oauthcredential",
+                    ),
+                ),
+                ("access_token", models.BinaryField()),
+                ("refresh_token", models.BinaryField()),
+                ("id_token", models.BinaryField()),
+                ("refresh_fingerprint", models.BinaryField(max_length=32)),
+                ("access_expires_at", models.DateTimeField(null=True)),
+                ("refreshed_at", models.DateTimeField(null=True)),
+                ("lease_holder", models.CharField(blank=True, max_length=64)),
+                ("lease_until", models.DateTimeField(null=True)),
             ],
             options={
-                'verbose_name': 'tokens of a credential',
-                'verbose_name_plural': 'tokens of credentials',
+                "verbose_name": "tokens of a credential",
+                "verbose_name_plural": "tokens of credentials",
             },
         ),
         migrations.CreateModel(
-            name='ModelCatalogue',
+            name="ModelCatalogue",
             fields=[
-                ('credential', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='catalogue', serialize=False, to='accounts.oauthcredential')),
-                ('document', models.JSONField()),
-                ('fetched_at', models.DateTimeField()),
-                ('refreshing_until', models.DateTimeField(null=True)),
+                (
+                    "credential",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        primary_key=True,
+                        related_name="catalogue",
+                        serialize=False,
+                        to="accounts.oauthcredential",
+                    ),
+                ),
+                ("document", models.JSONField()),
+                ("fetched_at", models.DateTimeField()),
+                ("refreshing_until", models.DateTimeField(null=True)),
             ],
         ),
         migrations.AddConstraint(
-            model_name='oauthcredential',
-            constraint=models.UniqueConstraint(fields=('provider', 'subject'), name='credential_once_per_login'),
+            model_name="oauthcredential",
+            constraint=models.UniqueConstraint(fields=("provider", "subject"), name="credential_once_per_login"),
         ),
         migrations.AddField(
-            model_name='quotareading',
-            name='credential',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='quota', to='accounts.oauthcredential'),
+            model_name="quotareading",
+            name="credential",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="quota", to="accounts.oauthcredential"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='quotareading',
-            constraint=models.UniqueConstraint(fields=('credential', 'limit', 'window'), name='quota_once_per_window'),
+            model_name="quotareading",
+            constraint=models.UniqueConstraint(fields=("credential", "limit", "window"), name="quota_once_per_window"),
         ),
     ]

@@ -9,7 +9,7 @@ anything about a request between calls.
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal, Protocol, runtime_checkable
@@ -110,6 +110,14 @@ class IdentityClaim:
 
 
 @dataclass(frozen=True, slots=True)
+class Keepsake:
+    """Something that an upstream's answer asked to be shown again: kept sealed for its conversation and account alone."""
+
+    key: str
+    value: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class RequestContext:
     """One gateway attempt; the same across every dispatch of that attempt but for the account.
 
@@ -121,6 +129,7 @@ class RequestContext:
     :param continued: its note on the snapshot continued, or None.
     :param latest: its note on the conversation's latest settled turn, or None.
     :param generation: the context window of the conversation that this turn runs in; allocated by the gateway.
+    :param keepsakes: what earlier answers of this conversation under this account left, the newest first.
     """
 
     attempt_id: str
@@ -134,6 +143,21 @@ class RequestContext:
     continued: JSON | None
     latest: JSON | None
     generation: int
+    keepsakes: tuple[Keepsake, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerNotes:
+    """What the head of a successful answer tells beside its body.
+
+    :param ids: what the upstream calls this exchange, for the operator.
+    :param for_official_callers: header lines that official clients of the dialect are shown.
+    :param keepsake: to be shown again on a later turn, whatever becomes of this one.
+    """
+
+    ids: Mapping[str, str]
+    for_official_callers: tuple[HeaderLine, ...] = ()
+    keepsake: Keepsake | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -415,6 +439,9 @@ class ResponsesProvider(Protocol):
 
         :raises UpstreamUnreachable: no answer was had.
         """
+
+    def read_answer(self, carry: JSON, headers: Headers) -> AnswerNotes:
+        """What the head of an answer tells beside its body. Pure."""
 
     def classify_failure(self, status: int, headers: Headers, body: bytes, now: datetime) -> Failure:
         """What an answer other than success means. Pure; any bytes may come."""

@@ -19,11 +19,8 @@ from floway.wire.numbering import renumbered
 from floway.wire.objects import complete_item, complete_part, complete_response, echoed, opened_item, opened_part
 from floway.wire.sse import DEFAULT_LIMIT, Frame, FrameDecoder, FrameTooLarge, InvalidFrame, encode, encode_data
 
-_OUTPUT_INDEX = b'"output_index":'
-_CONTENT_INDEX = b'"content_index":'
-_AFTER_OUTPUT_INDEX, _AFTER_CONTENT_INDEX = len(_OUTPUT_INDEX), len(_CONTENT_INDEX)
-# An index and what follows it: three bytes tell any index below 100 from every other.
-_GLANCE = 3
+_OUTPUT_INDEX = b'"output_index"'
+_CONTENT_INDEX = b'"content_index"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +68,7 @@ class Relay:
         self._decoder = FrameDecoder(frame_limit)
         self._created = False
         self._items = Items(echo.mint)
-        self._plain: set[tuple[str, bytes, bytes]] = set()
+        self._plain: dict[str, tuple[bytes, bytes]] = {}
         self._number = 0
         self._renumber = False
         self._out: list[bytes] = []
@@ -126,7 +123,7 @@ class Relay:
         out, plain = self._out, self._plain
         for frame in frames:
             raw, event, data = frame
-            if event and data and _sort(event, data) in plain:
+            if data and event in plain and (known := plain[event])[0] in data and known[1] in data:
                 self.last_event = event
                 out.append(self._numbered(event, data) if self._renumber else raw)
                 self._number += 1
@@ -202,13 +199,15 @@ class Relay:
         if payload.get("sequence_number") != self._number:
             self._renumber = True
         self._write(event, frame)
-        self._learn(event, frame)
+        self._learn(event, frame.data or b"", place)
 
-    def _learn(self, event: str, frame: Frame) -> None:
-        """The next event of this name, item and part is relayed as it is."""
-        sort = _sort(event, frame.data or b"")
-        if frame.event and all(b"," in glance or b"}" in glance for glance in (sort[1], sort[2] or b",")):
-            self._plain.add(sort)
+    def _learn(self, event: str, data: bytes, place: JSONObject) -> None:
+        """The next event of this name that says the same of its place is relayed as it is."""
+        part = place.get("content_index")
+        item_needle = _needle(_OUTPUT_INDEX, place["output_index"], data)
+        part_needle = b"" if part is None else _needle(_CONTENT_INDEX, part, data)
+        if item_needle is not None and part_needle is not None:
+            self._plain[event] = item_needle, part_needle
 
     def _write(self, event: str, frame: Frame) -> None:
         data = frame.data or b""
@@ -375,14 +374,9 @@ def _without_wrapping(error: JSON) -> JSON:
     return {key: value for key, value in error.items() if key != "sequence_number" and (key, value) != ("type", events.ERROR)}
 
 
-def _sort(event: str, data: bytes) -> tuple[str, bytes, bytes]:
-    """What tells, at a glance, whether an event is of a sort that is relayed as it is: its name, its item, its part.
+def _needle(key: bytes, index: int, data: bytes) -> bytes | None:
+    """The bytes by which `data` gives `key` that index, its end included; None where it spells it otherwise.
 
     In JSON text a key's closing quotation mark is bare, so text that quotes these keys does not match.
     """
-    item, part = data.find(_OUTPUT_INDEX), data.find(_CONTENT_INDEX)
-    return (
-        event,
-        data[item + _AFTER_OUTPUT_INDEX : item + _AFTER_OUTPUT_INDEX + _GLANCE] if item >= 0 else b"",
-        data[part + _AFTER_CONTENT_INDEX : part + _AFTER_CONTENT_INDEX + _GLANCE] if part >= 0 else b"",
-    )
+    return next((needle for end in (b",", b"}") if (needle := b"%b:%d%b" % (key, index, end)) in data), None)

@@ -24,15 +24,11 @@ def renumbered(data: bytes, number: int) -> bytes:
             return b'{"sequence_number":%d,%b' % (number, data[1:])
     elif data.find(_NAME, key + 1) < 0 and data.startswith(_KEY, key):
         start = key + len(_KEY)
-        end = _end_of_value(data, start)
+        comma = data.find(b",", start)
+        end = comma if comma >= 0 else len(data) - 1
         if data[start:end].isdigit() and b"\n" not in data and (data.find(b"{", 1) < 0 or "sequence_number" in _object(data)):
             return b"%b%d%b" % (data[:start], number, data[end:])
     return dumps({**_object(data), "sequence_number": number})
-
-
-def _end_of_value(data: bytes, start: int) -> int:
-    comma, brace = data.find(b",", start), data.find(b"}", start)
-    return comma if 0 <= comma < brace else brace
 
 
 def _object(data: bytes) -> dict[str, JSON]:

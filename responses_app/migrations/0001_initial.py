@@ -6,187 +6,348 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('accounts', '0004_require_openai_device_id'),
+        ("accounts", "0004_require_openai_device_id"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Conversation',
+            name="Conversation",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('provider', models.CharField(max_length=64)),
-                ('scope', models.JSONField(default=list)),
-                ('scope_digest', models.BinaryField(max_length=32)),
-                ('note', models.JSONField(null=True)),
-                ('latest_note', models.JSONField(null=True)),
-                ('generation', models.PositiveBigIntegerField(default=0)),
-                ('next_generation', models.PositiveBigIntegerField(default=1)),
-                ('opaque_window', models.CharField(max_length=256, null=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('last_used_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now)),
-                ('api_key', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='conversations', to='accounts.apikey')),
-                ('credential', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='conversations', to='accounts.oauthcredential')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("provider", models.CharField(max_length=64)),
+                ("scope", models.JSONField(default=list)),
+                ("scope_digest", models.BinaryField(max_length=32)),
+                ("note", models.JSONField(null=True)),
+                ("latest_note", models.JSONField(null=True)),
+                ("generation", models.PositiveBigIntegerField(default=0)),
+                ("next_generation", models.PositiveBigIntegerField(default=1)),
+                ("opaque_window", models.CharField(max_length=256, null=True)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("last_used_at", models.DateTimeField(db_index=True, default=django.utils.timezone.now)),
+                (
+                    "api_key",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="conversations", to="accounts.apikey"
+                    ),
+                ),
+                (
+                    "credential",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="conversations",
+                        to="accounts.oauthcredential",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Exchange',
+            name="Exchange",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('request_id', models.CharField(max_length=64, unique=True)),
-                ('provider', models.CharField(max_length=64)),
-                ('action', models.CharField(max_length=16)),
-                ('model', models.CharField(blank=True, max_length=128)),
-                ('streamed', models.BooleanField(default=False)),
-                ('stored', models.BooleanField(default=False)),
-                ('generation', models.PositiveBigIntegerField(null=True)),
-                ('status', models.CharField(choices=[('in_flight', 'in flight'), ('completed', 'completed'), ('incomplete', 'incomplete'), ('failed', 'failed'), ('refused', 'refused')], default='in_flight', max_length=16)),
-                ('ended_by', models.CharField(blank=True, choices=[('upstream', 'upstream, with a terminal event'), ('upstream_cut', 'upstream, cut before a terminal event'), ('caller', 'caller left'), ('undelivered', 'completed, caller left before the end was delivered'), ('idle', 'gateway, upstream silent too long'), ('deadline', 'gateway, at its deadline'), ('gateway', 'gateway')], max_length=16)),
-                ('last_event', models.CharField(blank=True, max_length=64)),
-                ('response_id', models.CharField(blank=True, max_length=64)),
-                ('http_status', models.PositiveSmallIntegerField(null=True)),
-                ('error_code', models.CharField(blank=True, max_length=128)),
-                ('error_message', models.CharField(blank=True, max_length=1000)),
-                ('operator_note', models.CharField(blank=True, max_length=1000)),
-                ('dispatches', models.PositiveSmallIntegerField(default=0)),
-                ('identity', models.JSONField(default=list)),
-                ('changes', models.JSONField(default=list)),
-                ('upstream_ids', models.JSONField(default=dict)),
-                ('input_tokens', models.PositiveBigIntegerField(null=True)),
-                ('cached_tokens', models.PositiveBigIntegerField(null=True)),
-                ('output_tokens', models.PositiveBigIntegerField(null=True)),
-                ('reasoning_tokens', models.PositiveBigIntegerField(null=True)),
-                ('started_at', models.DateTimeField()),
-                ('deadline_at', models.DateTimeField()),
-                ('first_byte_ms', models.PositiveIntegerField(help_text='From acceptance to the first byte of output.', null=True)),
-                ('total_ms', models.PositiveIntegerField(null=True)),
-                ('finished_at', models.DateTimeField(null=True)),
-                ('api_key', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='exchanges', to='accounts.apikey')),
-                ('conversation', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='exchanges', to='responses_app.conversation')),
-                ('credential', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='exchanges', to='accounts.oauthcredential')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("request_id", models.CharField(max_length=64, unique=True)),
+                ("provider", models.CharField(max_length=64)),
+                ("action", models.CharField(max_length=16)),
+                ("model", models.CharField(blank=True, max_length=128)),
+                ("streamed", models.BooleanField(default=False)),
+                ("stored", models.BooleanField(default=False)),
+                ("generation", models.PositiveBigIntegerField(null=True)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("in_flight", "in flight"),
+                            ("completed", "completed"),
+                            ("incomplete", "incomplete"),
+                            ("failed", "failed"),
+                            ("refused", "refused"),
+                        ],
+                        default="in_flight",
+                        max_length=16,
+                    ),
+                ),
+                (
+                    "ended_by",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("upstream", "upstream, with a terminal event"),
+                            ("upstream_cut", "upstream, cut before a terminal event"),
+                            ("caller", "caller left"),
+                            ("undelivered", "completed, caller left before the end was delivered"),
+                            ("idle", "gateway, upstream silent too long"),
+                            ("deadline", "gateway, at its deadline"),
+                            ("gateway", "gateway"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("last_event", models.CharField(blank=True, max_length=64)),
+                ("response_id", models.CharField(blank=True, max_length=64)),
+                ("http_status", models.PositiveSmallIntegerField(null=True)),
+                ("error_code", models.CharField(blank=True, max_length=128)),
+                ("error_message", models.CharField(blank=True, max_length=1000)),
+                ("operator_note", models.CharField(blank=True, max_length=1000)),
+                ("dispatches", models.PositiveSmallIntegerField(default=0)),
+                ("identity", models.JSONField(default=list)),
+                ("changes", models.JSONField(default=list)),
+                ("upstream_ids", models.JSONField(default=dict)),
+                ("input_tokens", models.PositiveBigIntegerField(null=True)),
+                ("cached_tokens", models.PositiveBigIntegerField(null=True)),
+                ("output_tokens", models.PositiveBigIntegerField(null=True)),
+                ("reasoning_tokens", models.PositiveBigIntegerField(null=True)),
+                ("started_at", models.DateTimeField()),
+                ("deadline_at", models.DateTimeField()),
+                (
+                    "first_byte_ms",
+                    models.PositiveIntegerField(help_text="From acceptance to the first byte of output.", null=True),
+                ),
+                ("total_ms", models.PositiveIntegerField(null=True)),
+                ("finished_at", models.DateTimeField(null=True)),
+                (
+                    "api_key",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="exchanges", to="accounts.apikey"
+                    ),
+                ),
+                (
+                    "conversation",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="exchanges",
+                        to="responses_app.conversation",
+                    ),
+                ),
+                (
+                    "credential",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="exchanges",
+                        to="accounts.oauthcredential",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Item',
+            name="Item",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('digest', models.BinaryField(max_length=32)),
-                ('sealed', models.BinaryField()),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('conversation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='items', to='responses_app.conversation')),
-                ('credential', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='accounts.oauthcredential')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("digest", models.BinaryField(max_length=32)),
+                ("sealed", models.BinaryField()),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "conversation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="items", to="responses_app.conversation"
+                    ),
+                ),
+                (
+                    "credential",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="+", to="accounts.oauthcredential"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Provenance',
+            name="Provenance",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('digest', models.BinaryField(max_length=32)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('api_key', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='accounts.apikey')),
-                ('credential', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='accounts.oauthcredential')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("digest", models.BinaryField(max_length=32)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "api_key",
+                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="+", to="accounts.apikey"),
+                ),
+                (
+                    "credential",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="+", to="accounts.oauthcredential"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='RecallKey',
+            name="RecallKey",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('provider', models.CharField(max_length=64)),
-                ('digest', models.BinaryField(max_length=32)),
-                ('api_key', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='accounts.apikey')),
-                ('conversation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='recall_keys', to='responses_app.conversation')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("provider", models.CharField(max_length=64)),
+                ("digest", models.BinaryField(max_length=32)),
+                (
+                    "api_key",
+                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="+", to="accounts.apikey"),
+                ),
+                (
+                    "conversation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="recall_keys", to="responses_app.conversation"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Segment',
+            name="Segment",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('parent_length', models.PositiveIntegerField(default=0)),
-                ('length', models.PositiveIntegerField(default=0)),
-                ('conversation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='segments', to='responses_app.conversation')),
-                ('parent', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='forks', to='responses_app.segment')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("parent_length", models.PositiveIntegerField(default=0)),
+                ("length", models.PositiveIntegerField(default=0)),
+                (
+                    "conversation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="segments", to="responses_app.conversation"
+                    ),
+                ),
+                (
+                    "parent",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="forks", to="responses_app.segment"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='SegmentEntry',
+            name="SegmentEntry",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('position', models.PositiveIntegerField()),
-                ('chain', models.BinaryField(max_length=32)),
-                ('item', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='entries', to='responses_app.item')),
-                ('segment', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='entries', to='responses_app.segment')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("position", models.PositiveIntegerField()),
+                ("chain", models.BinaryField(max_length=32)),
+                (
+                    "item",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.PROTECT, related_name="entries", to="responses_app.item"
+                    ),
+                ),
+                (
+                    "segment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="entries", to="responses_app.segment"
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Snapshot',
+            name="Snapshot",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('response_id', models.CharField(max_length=64, unique=True)),
-                ('length', models.PositiveIntegerField()),
-                ('chain', models.BinaryField(max_length=32)),
-                ('generation', models.PositiveBigIntegerField()),
-                ('compaction', models.BooleanField(default=False)),
-                ('opaque_window', models.CharField(max_length=256, null=True)),
-                ('continued_until', models.DateTimeField(null=True)),
-                ('model', models.CharField(blank=True, max_length=128)),
-                ('stored', models.BooleanField()),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('last_used_at', models.DateTimeField(db_index=True, default=django.utils.timezone.now)),
-                ('deleted_at', models.DateTimeField(null=True)),
-                ('api_key', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='snapshots', to='accounts.apikey')),
-                ('continued_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='held_snapshots', to='responses_app.exchange')),
-                ('conversation', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='snapshots', to='responses_app.conversation')),
-                ('credential', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='accounts.oauthcredential')),
-                ('exchange', models.OneToOneField(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='snapshot', to='responses_app.exchange')),
-                ('parent', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='children', to='responses_app.snapshot')),
-                ('segment', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='snapshots', to='responses_app.segment')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("response_id", models.CharField(max_length=64, unique=True)),
+                ("length", models.PositiveIntegerField()),
+                ("chain", models.BinaryField(max_length=32)),
+                ("generation", models.PositiveBigIntegerField()),
+                ("compaction", models.BooleanField(default=False)),
+                ("opaque_window", models.CharField(max_length=256, null=True)),
+                ("continued_until", models.DateTimeField(null=True)),
+                ("model", models.CharField(blank=True, max_length=128)),
+                ("stored", models.BooleanField()),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("last_used_at", models.DateTimeField(db_index=True, default=django.utils.timezone.now)),
+                ("deleted_at", models.DateTimeField(null=True)),
+                (
+                    "api_key",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="snapshots", to="accounts.apikey"
+                    ),
+                ),
+                (
+                    "continued_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="held_snapshots",
+                        to="responses_app.exchange",
+                    ),
+                ),
+                (
+                    "conversation",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="snapshots", to="responses_app.conversation"
+                    ),
+                ),
+                (
+                    "credential",
+                    models.ForeignKey(
+                        null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="+", to="accounts.oauthcredential"
+                    ),
+                ),
+                (
+                    "exchange",
+                    models.OneToOneField(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="snapshot",
+                        to="responses_app.exchange",
+                    ),
+                ),
+                (
+                    "parent",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="children",
+                        to="responses_app.snapshot",
+                    ),
+                ),
+                (
+                    "segment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="snapshots", to="responses_app.segment"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-id'],
+                "ordering": ["-id"],
             },
         ),
         migrations.AddField(
-            model_name='exchange',
-            name='continued',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='continuations', to='responses_app.snapshot'),
+            model_name="exchange",
+            name="continued",
+            field=models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="continuations",
+                to="responses_app.snapshot",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='conversation',
-            constraint=models.UniqueConstraint(fields=('api_key', 'provider', 'scope_digest'), name='conversation_once_per_scope'),
+            model_name="conversation",
+            constraint=models.UniqueConstraint(
+                fields=("api_key", "provider", "scope_digest"), name="conversation_once_per_scope"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='item',
-            constraint=models.UniqueConstraint(fields=('conversation', 'digest'), name='item_once_per_conversation'),
+            model_name="item",
+            constraint=models.UniqueConstraint(fields=("conversation", "digest"), name="item_once_per_conversation"),
         ),
         migrations.AddConstraint(
-            model_name='provenance',
-            constraint=models.UniqueConstraint(fields=('api_key', 'digest'), name='provenance_once_per_key'),
+            model_name="provenance",
+            constraint=models.UniqueConstraint(fields=("api_key", "digest"), name="provenance_once_per_key"),
         ),
         migrations.AddConstraint(
-            model_name='recallkey',
-            constraint=models.UniqueConstraint(fields=('api_key', 'provider', 'digest'), name='recall_key_once'),
+            model_name="recallkey",
+            constraint=models.UniqueConstraint(fields=("api_key", "provider", "digest"), name="recall_key_once"),
         ),
         migrations.AddIndex(
-            model_name='segmententry',
-            index=models.Index(fields=['chain'], name='entry_by_chain'),
+            model_name="segmententry",
+            index=models.Index(fields=["chain"], name="entry_by_chain"),
         ),
         migrations.AddConstraint(
-            model_name='segmententry',
-            constraint=models.UniqueConstraint(fields=('segment', 'position'), name='entry_once_per_position'),
+            model_name="segmententry",
+            constraint=models.UniqueConstraint(fields=("segment", "position"), name="entry_once_per_position"),
         ),
         migrations.AddIndex(
-            model_name='exchange',
-            index=models.Index(fields=['-started_at'], name='exchange_by_start'),
+            model_name="exchange",
+            index=models.Index(fields=["-started_at"], name="exchange_by_start"),
         ),
         migrations.AddIndex(
-            model_name='exchange',
-            index=models.Index(fields=['api_key', '-started_at'], name='exchange_by_key'),
+            model_name="exchange",
+            index=models.Index(fields=["api_key", "-started_at"], name="exchange_by_key"),
         ),
         migrations.AddIndex(
-            model_name='exchange',
-            index=models.Index(fields=['response_id'], name='exchange_by_response'),
+            model_name="exchange",
+            index=models.Index(fields=["response_id"], name="exchange_by_response"),
         ),
     ]

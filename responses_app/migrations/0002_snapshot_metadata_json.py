@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('responses_app', '0001_initial'),
+        ("responses_app", "0001_initial"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='snapshot',
-            name='metadata_json',
-            field=models.JSONField(default=dict, help_text='What the provider noted: ids, no content.'),
+            model_name="snapshot",
+            name="metadata_json",
+            field=models.JSONField(default=dict, help_text="What the provider noted: ids, no content."),
         ),
     ]

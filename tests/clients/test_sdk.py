@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -105,7 +106,7 @@ def test_errors_are_the_sdks_own_kinds(client: OpenAI, upstream: FakeUpstream) -
     assert previous.value.code == "previous_response_not_found"
     with pytest.raises(openai.AuthenticationError):
         client.with_options(api_key="fw_unknown").responses.create(model=MODEL, input="x")
-    upstream.script(faults.usage_limit_reached(4_000_000_000))
+    upstream.script(faults.usage_limit_reached(int(time.time()) + 3600))
     with pytest.raises(openai.RateLimitError):
         client.responses.create(model=MODEL, input="x")
 

@@ -133,8 +133,8 @@ def make_history(count: int, first: int = 1) -> None:
     for number in range(first, count + 1):
         credential, key = make_credential(number), make_key(number)
         conversation = make_conversation(key, number, credential=credential)
-        first = make_exchange(key, 2 * number - 1, conversation=conversation, credential=credential)
-        parent = make_snapshot(first, conversation)
+        earlier = make_exchange(key, 2 * number - 1, conversation=conversation, credential=credential)
+        parent = make_snapshot(earlier, conversation)
         second = make_exchange(key, 2 * number, conversation=conversation, credential=credential, continued=parent)
         parent.continued_by = second
         parent.save()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -19,7 +21,7 @@ def found(client: Client, query: str) -> int:
 
 
 @pytest.mark.parametrize("model", [Conversation, Exchange, Item, Snapshot])
-def test_nothing_of_history_can_be_written(operator: Client, model: type) -> None:
+def test_nothing_of_history_can_be_written(operator: Client, model: Any) -> None:
     rows.make_history(1)
     row = model.objects.first()
     names = f"admin:responses_app_{model._meta.model_name}"

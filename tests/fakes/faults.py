@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-from floway.providers.codex.simulated.backend import STREAM_HEADERS, frame
+from floway.providers.codex.simulated.backend import frame
 from floway.providers.codex.simulated.http import Exchange
 from tests.fakes.upstream import FakeUpstream, Fault
 
@@ -131,10 +131,9 @@ def cut_inside_a_chunk(count: int) -> Fault:
 
 def without_content_type() -> Fault:
     """A plain answer whose head does not say what it is."""
-    headers = [line for line in STREAM_HEADERS if line[0] != "content-type"]
 
     def answer(upstream: FakeUpstream, exchange: Exchange, account_id: str) -> None:
-        exchange.begin(headers)
+        exchange.begin([line for line in upstream.headers() if line[0] != "content-type"])
         for event in upstream.events(exchange.request, account_id):
             exchange.chunk(frame(event))
         exchange.end()
@@ -146,7 +145,7 @@ def byte_by_byte() -> Fault:
     """A plain answer, each byte of it in a chunk and a write of its own."""
 
     def answer(upstream: FakeUpstream, exchange: Exchange, account_id: str) -> None:
-        exchange.begin(STREAM_HEADERS)
+        exchange.begin(upstream.headers())
         for event in upstream.events(exchange.request, account_id):
             for byte in frame(event):
                 exchange.chunk(bytes([byte]))
@@ -169,11 +168,11 @@ def gated(gate: Gate, after: int) -> Fault:
     return answer
 
 
-def frames(*raw: bytes, headers: Sequence[tuple[str, str]] = STREAM_HEADERS) -> Fault:
+def frames(*raw: bytes) -> Fault:
     """Exactly these bytes, a chunk each."""
 
     def answer(upstream: FakeUpstream, exchange: Exchange, account_id: str) -> None:
-        exchange.begin(headers)
+        exchange.begin(upstream.headers())
         for data in raw:
             exchange.chunk(data)
         exchange.end()
@@ -183,7 +182,13 @@ def frames(*raw: bytes, headers: Sequence[tuple[str, str]] = STREAM_HEADERS) -> 
 
 def overloaded(code: str = "server_is_overloaded") -> Fault:
     """Accepts with 200, then fails inside the stream."""
-    response = {"id": "resp_simulated", "object": "response", "status": "in_progress", "output": [], "error": None}
+    response: dict[str, Any] = {
+        "id": "resp_simulated",
+        "object": "response",
+        "status": "in_progress",
+        "output": [],
+        "error": None,
+    }
     error = {"code": code, "message": "Selected model is at capacity. Please try a different model."}
     failed = {**response, "status": "failed", "error": error}
     return frames(
@@ -193,7 +198,7 @@ def overloaded(code: str = "server_is_overloaded") -> Fault:
 
 
 def _begin(upstream: FakeUpstream, exchange: Exchange, account_id: str, count: int) -> Iterator[dict[str, Any]]:
-    exchange.begin(STREAM_HEADERS)
+    exchange.begin(upstream.headers())
     events = upstream.events(exchange.request, account_id)
     for _ in range(count):
         exchange.chunk(frame(next(events)))

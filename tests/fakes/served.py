@@ -32,6 +32,7 @@ class Served:
         }
         self.output: list[str] = []
         self.url = ""
+        self.key = ""
         self._listening = threading.Event()
 
     def start(self) -> None:
@@ -61,6 +62,10 @@ class Served:
         """What a Python expression over the gateway's models gives, as text."""
         imports = "from accounts.models import *; from responses_app.models import *"
         return self.manage("shell", "--no-imports", "-c", f"{imports}; print({expression})")
+
+    def assert_running(self) -> None:
+        """Fail with what it said last if it has ended."""
+        assert self._process.poll() is None, "the gateway has ended:\n" + "".join(self.output[-50:])
 
     def stop(self) -> None:
         """End it, streams and all."""

@@ -95,7 +95,7 @@ def test_a_previous_response_that_is_no_id_is_400(gateway: Gateway, previous: An
     assert (reply.status, reply.error["param"]) == (400, "previous_response_id")
 
 
-@pytest.mark.parametrize("input_", [5, True, {"a": 1}, [5], [["x"]], [None], [{"type": 5}], [{"role": 5, "content": "x"}]])
+@pytest.mark.parametrize("input_", [5, True, {"a": 1}, [5], [["x"]], [None], [{"type": 5}]])
 def test_an_input_that_is_no_input_is_400(gateway: Gateway, input_: Any) -> None:
     reply = gateway.post({"model": "gpt-5.5", "input": input_})
     assert reply.status == 400, reply.body

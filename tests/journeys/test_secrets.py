@@ -58,9 +58,10 @@ def test_logs_hold_no_secret(lived: Gateway, caplog: pytest.LogCaptureFixture) -
     from floway.logs import ConsoleFormatter, JSONFormatter
 
     assert settings.LOGGING["root"]["level"] == "DEBUG"
-    assert caplog.records
+    records = caplog.get_records("setup")
+    assert len(records) > 10
     for formatter in (ConsoleFormatter(), JSONFormatter()):
-        text = "\n".join(formatter.format(record) for record in caplog.records if record.name != "tests")
+        text = "\n".join(formatter.format(record) for record in records)
         assert shows(text, lived) == []
 
 
@@ -83,7 +84,7 @@ def test_no_admin_page_shows_a_secret(lived: Gateway, django_user_model: type) -
     seen = 0
     for page in pages():
         answer = client.get(page)
-        assert answer.status_code in {200, 302, 403}, page
+        assert answer.status_code in {200, 302, 403, 404}, page
         assert shows(answer.content.decode(), lived) == [], page
         seen += answer.status_code == 200
     assert seen >= 10

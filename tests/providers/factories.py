@@ -29,9 +29,11 @@ def seeded(seed: str) -> Callable[[int], bytes]:
     return lambda count: hashlib.shake_256(f"{seed}{next(drawn)}".encode()).digest(count)
 
 
-def make_provider(profile: str = "0.169.0", base_url: str = "https://chatgpt.com/backend-api", **over: Any) -> CodexProvider:
+def make_provider(
+    profile: str = "0.169.0", *, slug: str = "codex", base_url: str = "https://chatgpt.com/backend-api", **over: Any
+) -> CodexProvider:
     options = {"auth_url": "https://auth.openai.com", "connect_timeout": 5.0, "answer_timeout": 5.0, "clock": lambda: NOW}
-    return CodexProvider("codex", base_url=base_url, profile=profile, **{**options, **over})
+    return CodexProvider(slug, base_url=base_url, profile=profile, **{**options, **over})
 
 
 def make_account(**over: Any) -> Account:

@@ -14,8 +14,9 @@ from floway.providers.codex.protocol import windows
 from floway.providers.codex.protocol.content_key import content_key
 from floway.providers.codex.protocol.ids import unix_ms
 from floway.providers.codex.state import UnreadableNote
-from floway.providers.contract import Numbered, Opaque, ProviderRefused
-from tests.providers.factories import DEVICE, NOW, OFFICIAL, Sent, make_body, send, user
+from floway.providers.contract import Numbered, Opaque, ProviderRefused, SnapshotContext
+from floway.wire.headers import Headers
+from tests.providers.factories import DEVICE, NOW, OFFICIAL, Sent, make_body, make_provider, send, user
 
 A, B, C = "id-of-a", "id-of-b", "id-of-c"
 TURN_NOTE = {
@@ -78,7 +79,11 @@ def test_the_first_surface_of_the_transport_wins(transport: str, expected: str, 
         ({"session-id": "  ", "session_id": f" {A} "}, {}, "header session_id"),
         ({}, {"client_metadata": {"session_id": A}}, "client_metadata session_id"),
         ({"x-codex-turn-metadata": turn_metadata(session_id=A)}, {}, "turn metadata session_id"),
-        ({}, {"client_metadata": {"session_id": 5, "x-codex-turn-metadata": turn_metadata(session_id=A)}}, "turn metadata session_id"),
+        (
+            {},
+            {"client_metadata": {"session_id": 5, "x-codex-turn-metadata": turn_metadata(session_id=A)}},
+            "turn metadata session_id",
+        ),
     ],
 )  # fmt: skip
 def test_a_session_is_found_on_any_surface_and_under_its_alias(headers: Any, body: Any, source: str) -> None:
@@ -268,10 +273,6 @@ def test_a_stored_note_of_another_shape_is_a_clear_error(broken: Any) -> None:
 
 
 def test_what_is_kept_of_a_turn_is_what_it_said_and_reads_back() -> None:
-    from floway.providers.contract import SnapshotContext
-    from floway.wire.headers import Headers
-    from tests.providers.factories import make_provider
-
     sent = send(headers={"session-id": A}, generation=3)
     note = make_provider().before_responses_snapshot_commit(SnapshotContext("req_1", sent.prepared.carry, [], Headers(), 3))
     assert note is not None
@@ -286,31 +287,23 @@ def test_what_is_kept_of_a_turn_is_what_it_said_and_reads_back() -> None:
 ids = st.sampled_from([A, B, C, "", " ", "0190-x", None, 7])
 columns = st.fixed_dictionaries(
     {},
-    optional={
-        key: ids
-        for key in ("session_id", "thread_id", "turn_id", "root_turn_id", "x-codex-installation-id", "x-codex-window-id")
-    },
+    optional=dict.fromkeys(
+        ("session_id", "thread_id", "turn_id", "root_turn_id", "x-codex-installation-id", "x-codex-window-id"), ids
+    ),
 )
 metadata_objects = st.fixed_dictionaries(
     {},
-    optional={
-        key: ids
-        for key in (
-            "session_id",
-            "thread_id",
-            "turn_id",
-            "window_id",
-            "window_number",
-            "installation_id",
-            "root_turn_id",
-            "other",
-        )
-    },
+    optional=dict.fromkeys(
+        ("session_id", "thread_id", "turn_id", "window_id", "window_number", "installation_id", "root_turn_id", "other"), ids
+    ),
 )
-header_texts = st.sampled_from([A, B, C, "", f"{A}:2", "win-a"])
 header_columns = st.fixed_dictionaries(
-    {}, optional={key: header_texts for key in ("session-id", "session_id", "thread-id", "x-client-request-id", "x-codex-window-id")}
-)  # fmt: skip
+    {},
+    optional=dict.fromkeys(
+        ("session-id", "session_id", "thread-id", "x-client-request-id", "x-codex-window-id"),
+        st.sampled_from([A, B, C, "", f"{A}:2", "win-a"]),
+    ),
+)
 
 
 @given(
@@ -335,8 +328,6 @@ def test_any_split_of_identity_gives_consistent_surfaces(
     profile: str,
     official: bool,
 ) -> None:
-    from tests.providers.factories import make_provider
-
     lines = [*headers.items(), *(OFFICIAL if official else ())]
     if in_header is not None:
         lines.append(("x-codex-turn-metadata", json.dumps(in_header)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
@@ -171,7 +172,7 @@ def test_any_chunking_gives_the_same_bytes(cuts: list[int], numbers: bool) -> No
         tricky_stream() if numbers else unnumbered(done(message("x"), 1), done(call("{}"), 0), delta("y", None, 3), COMPLETED)
     )
     relay, edges = make_relay(), [0, *sorted(cuts), len(stream)]
-    out = b"".join(relay.feed(stream[a:b]) for a, b in zip(edges, edges[1:], strict=False)) + relay.finish()
+    out = b"".join(relay.feed(stream[a:b]) for a, b in itertools.pairwise(edges)) + relay.finish()
     assert out == relayed(stream)
 
 
@@ -201,7 +202,9 @@ def test_every_feed_gives_whole_frames() -> None:
 
 def test_the_least_an_upstream_may_send_becomes_a_whole_stream() -> None:
     relay = make_relay()
-    out = relayed(unnumbered(done(message("Hello", None)), lifecycle("response.completed", usage=None)), relay)
+    out = relayed(
+        unnumbered(done(message("Hello", None, status="completed")), lifecycle("response.completed", usage=None)), relay
+    )
     assert types_of(out) == ["created", "in_progress", "output_item.added", "output_item.done", "completed"]
     opened, closed, end = events_of(out)[2:]
     assert opened["item"] == {
@@ -311,7 +314,7 @@ def test_two_items_at_once_do_not_mix() -> None:
     ]
 
 
-def test_indices_beyond_the_glance_are_told_apart() -> None:
+def test_indices_that_begin_alike_are_told_apart() -> None:
     turn = [event for n in (1, 10, 100, 101) for event in (delta("x", f"msg_{n}", n), delta("y", f"msg_{n}", n))]
     out = relayed(unnumbered(*turn, *turn))
     assert types_of(out).count("output_item.added") == 4
@@ -478,3 +481,30 @@ def test_any_order_of_events_gives_announced_numbered_events_and_an_end(payloads
         elif "output_index" in event:
             assert event.get("item_id", event.get("item", {}).get("id")) == announced[event["output_index"]]
     json.dumps(out, allow_nan=False)
+
+
+def test_a_delta_that_cannot_be_numbered_breaks_the_stream() -> None:
+    relay = make_relay()
+    relay.feed(unnumbered(added(message(None)), delta("a")))
+    with pytest.raises(InvalidFrame):
+        relay.feed(unnumbered(delta("b")).replace(b'"logprobs":[]', b'"logprobs":{"sequence_number":1'))
+
+
+def test_events_without_an_index_follow_the_id_they_name() -> None:
+    first, second = ({"type": "response.output_item.added", "item": message(None, f"msg_{n}")} for n in (1, 2))
+    late = {"type": "response.output_text.delta", "delta": "a", "content_index": 0, "item_id": "msg_1"}
+    end = {"type": "response.output_item.done", "item": message("a", "msg_1")}
+    out = events_of(relayed(unnumbered(first, second, late, end, end)))
+    assert [event["output_index"] for event in out if "output_index" in event] == [0, 1, 0, 0, 0]
+
+
+def test_a_refusal_out_of_nowhere_is_announced_as_one() -> None:
+    refusal = {"type": "response.refusal.delta", "delta": "no", "item_id": "msg_1", "output_index": 0, "content_index": 0}
+    assert events_of(relayed(unnumbered(refusal)))[3]["part"] == {"type": "refusal", "refusal": ""}
+
+
+def test_a_final_item_of_another_type_is_not_taken_for_the_one_at_its_place() -> None:
+    relay = make_relay()
+    relayed(unnumbered(done(message("a")), lifecycle("response.completed", output=[call("{}", None)])), relay)
+    assert relay.terminal is not None
+    assert [item["id"] for item in relay.terminal.output] == ["fc_minted1"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,7 +57,7 @@ def test_a_stream_in_single_bytes_gives_the_same_frames(end: bytes) -> None:
 def test_any_chunking_gives_the_same_frames(cuts: list[int], end: bytes) -> None:
     stream = STREAM.replace(b"\n", end)
     edges = [0, *sorted(cuts), len(stream)]
-    assert decoded(*(stream[a:b] for a, b in zip(edges, edges[1:], strict=False))) == FRAMES
+    assert decoded(*(stream[a:b] for a, b in itertools.pairwise(edges))) == FRAMES
 
 
 def test_a_carriage_return_alone_ends_a_line_at_once() -> None:

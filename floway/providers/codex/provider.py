@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 from floway.providers.codex import host, oauth, state
 from floway.providers.codex.client import Client
-from floway.providers.codex.protocol import dialect, failures, identity, quota, request, surfaces
+from floway.providers.codex.protocol import answer, dialect, failures, identity, quota, request, surfaces
 from floway.providers.codex.protocol.profiles import PROFILES
 from floway.providers.contract import (
     Account,
+    AnswerNotes,
     Catalogue,
     Entropy,
     Failure,
@@ -111,6 +112,10 @@ class CodexProvider:
     def stream(self, request: UpstreamRequest, account: Account) -> UpstreamResponse:
         """See ResponsesProvider."""
         return self._client.send(request, account)
+
+    def read_answer(self, carry: JSON, headers: Headers) -> AnswerNotes:
+        """See ResponsesProvider."""
+        return answer.read(state.read_turn(carry), headers)
 
     def classify_failure(self, status: int, headers: Headers, body: bytes, now: datetime) -> Failure:
         """See ResponsesProvider."""

@@ -38,7 +38,7 @@ class Refusal:
 def of_body(body: bytes) -> Refusal | None:
     """The refusal in an answer's body: `{"error": …}`, `{"detail": …}`, or bare; None where it is no JSON object."""
     try:
-        parsed = loads(body)
+        parsed = loads(body.replace(b"\\u0000", b"\\ufffd"))  # a stray NUL shall not hide what is said around it
     except InvalidJSON:
         return None
     if not isinstance(parsed, dict):
@@ -52,7 +52,7 @@ def of_error(error: JSON) -> Refusal:
     if isinstance(error, list):
         error = error[0] if error else None
     if isinstance(error, str):
-        return Refusal(word(error), None, sentence(error), _param_in(error), {})
+        return Refusal(word(error) if "_" in error else None, None, sentence(error), _param_in(error), {})
     if not isinstance(error, dict):
         return Refusal(None, None, None, None, {})
     text = error.get("message") or error.get("error_description") or error.get("msg") or error.get("detail")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from floway.providers.codex.protocol import compaction, dialect, items, projection, statement, surfaces, turns
@@ -13,7 +14,7 @@ from floway.providers.codex.protocol.profiles import Profile
 from floway.providers.codex.protocol.shaping import shape
 from floway.providers.codex.protocol.statement import Statement
 from floway.providers.codex.protocol.surfaces import Surface, Surfaces
-from floway.providers.contract import Action, Change, RequestContext
+from floway.providers.contract import Action, Change, Keepsake, RequestContext
 from floway.wire.json import JSON
 
 
@@ -75,6 +76,7 @@ def compose(context: RequestContext, memory: Memory, configured: Profile, host: 
         projection.identity_headers(who, metadata)
         | _speaker_headers(speaker)
         | {
+            names.TURN_STATE: _turn_state(context.keepsakes, who.turn.value),
             names.LITE: "true" if _is_lite(said, speaker, sent) else None,
             names.ROUTING_HINT: routing_hint(body) if profile.routing_hint else None,
             names.ACCOUNT_ID: context.account.account_id,
@@ -92,6 +94,11 @@ def _speaker_headers(speaker: Speaker) -> dict[str, str | None]:
         names.ORIGINATOR: speaker.originator,
         names.USER_AGENT: speaker.user_agent,
     }
+
+
+def _turn_state(keepsakes: Sequence[Keepsake], turn_id: str) -> str | None:
+    """The state that the backend gave this very turn. A caller's own is no source: it would have to equal this one."""
+    return next((kept.value for kept in keepsakes if kept.key == turn_id), None)
 
 
 def _is_lite(said: Surfaces, speaker: Speaker, sent: list[JSON]) -> bool:

@@ -18,6 +18,8 @@ from floway.wire.json import JSON, JSONObject
 LABEL = "This is the Floway demo upstream, a simulation: no model was asked."
 _CALL = re.compile(r"\bcall ([A-Za-z_][\w-]*)(?: with (\{.*\}))?", re.DOTALL)
 _BYTES_PER_TOKEN = 4
+QUOTA = {"primary": (12, 300), "secondary": (34, 10080)}
+"""Windows: per cent used, minutes."""
 _CIPHER_MARK = "gAAAAA-simulated."
 
 Event = dict[str, Any]
@@ -63,7 +65,7 @@ def events(turn: Turn) -> Iterator[Event]:
     public = _public(_response(turn, response_id, "in_progress"), output)
     numbered = ({**event, "sequence_number": number} for number, event in enumerate(public))
     yield next(numbered)
-    yield _rate_limits()
+    yield _rate_limits(turn.created_at)
     yield {"type": "response.metadata", "headers": {"openai-model": turn.body.get("model")}}
     number = 0
     for event in numbered:
@@ -241,11 +243,13 @@ def _response(turn: Turn, response_id: str, status: str) -> dict[str, Any]:
     }
 
 
-def _rate_limits() -> Event:
-    primary = {"used_percent": 12, "window_minutes": 300, "reset_at": 4_000_000_000}
-    secondary = {"used_percent": 34, "window_minutes": 10080, "reset_at": 4_000_600_000}
+def _rate_limits(now: int) -> Event:
+    windows = {
+        window: {"used_percent": percent, "window_minutes": minutes, "reset_at": now + minutes * 60}
+        for window, (percent, minutes) in QUOTA.items()
+    }
     return {
         "type": "codex.rate_limits",
         "plan_type": "plus",
-        "rate_limits": {"allowed": True, "limit_reached": False, "primary": primary, "secondary": secondary},
+        "rate_limits": {"allowed": True, "limit_reached": False, **windows},
     }

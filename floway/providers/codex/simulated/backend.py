@@ -14,19 +14,13 @@ from floway.providers.codex.simulated.http import Exchange, Request
 from floway.providers.codex.simulated.logins import bearer_claims, read_refresh_token
 from floway.providers.codex.simulated.refusals import Refusal
 
-STREAM_HEADERS = (
+_HEADERS = (
     ("content-type", "text/event-stream; charset=utf-8"),
     ("x-request-id", "req_simulated"),
     ("cf-ray", "simulated-ray"),
     ("set-cookie", "__cf_bm=simulated; path=/; HttpOnly"),
     ("openai-organization", "org-simulated"),
     ("x-models-etag", '"simulated-1"'),
-    ("x-codex-primary-used-percent", "12"),
-    ("x-codex-primary-window-minutes", "300"),
-    ("x-codex-primary-reset-at", "4000000000"),
-    ("x-codex-secondary-used-percent", "34"),
-    ("x-codex-secondary-window-minutes", "10080"),
-    ("x-codex-secondary-reset-at", "4000600000"),
 )
 _ACCESS_SECONDS = 10 * 24 * 3600
 
@@ -84,11 +78,20 @@ class Backend:
         if refused is not None:
             exchange.answer_json(refused.status, refused.body)
             return
-        exchange.begin(STREAM_HEADERS)
+        exchange.begin(self.headers())
         for event in self.events(exchange.request, account_id):
             exchange.chunk(frame(event))
             self._pause()
         exchange.end()
+
+    def headers(self) -> list[tuple[str, str]]:
+        """The header lines of an answer that streams."""
+        lines = [*_HEADERS]
+        for window, (percent, minutes) in answers.QUOTA.items():
+            lines.append((f"x-codex-{window}-used-percent", str(percent)))
+            lines.append((f"x-codex-{window}-window-minutes", str(minutes)))
+            lines.append((f"x-codex-{window}-reset-at", str(int(self._clock()) + minutes * 60)))
+        return lines
 
     def events(self, request: Request, account_id: str) -> Iterator[Event]:
         """The answer to a request that is not refused."""
