@@ -22,6 +22,10 @@ def providers_resolve(**_: Any) -> list[CheckMessage]:
         except Exception as error:  # noqa: BLE001 - whatever a provider's constructor raises is the finding
             found.append(Error(f"Provider {slug!r} cannot be built: {error}", id="floway.E002"))
             continue
-        if not isinstance(provider, ResponsesProvider) or provider.slug != slug:
+        if not _speaks(provider, slug):
             found.append(Error(f"Provider {slug!r} does not speak the contract.", id="floway.E003"))
     return found
+
+
+def _speaks(provider: object, slug: str) -> bool:
+    return isinstance(provider, ResponsesProvider) and provider.slug == slug

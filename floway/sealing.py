@@ -43,7 +43,7 @@ class Sealer:
         sealed = self._ciphers[key_id].encrypt(nonce, plaintext, _associated(purpose, owner))
         return bytes((_VERSION, len(key_id))) + key_id + nonce + sealed
 
-    def unseal(self, envelope: bytes, *, purpose: str, owner: str) -> bytes:
+    def unseal(self, envelope: bytes | memoryview, *, purpose: str, owner: str) -> bytes:
         """What `seal` was given.
 
         :raises CannotUnseal: see there.
@@ -82,7 +82,7 @@ def seal_text(text: str, *, purpose: str, owner: str) -> bytes:
     return sealer().seal(text.encode(), purpose=purpose, owner=owner)
 
 
-def unseal_text(envelope: bytes, *, purpose: str, owner: str) -> str:
+def unseal_text(envelope: bytes | memoryview, *, purpose: str, owner: str) -> str:
     """:raises CannotUnseal: see there."""
     return sealer().unseal(envelope, purpose=purpose, owner=owner).decode()
 

@@ -1,8 +1,8 @@
 """gunicorn's configuration: the production server as it is shipped.
 
-WSGI spells the header names `a-b` and `a_b` alike, so gunicorn drops those with an underscore. Some callers send one on purpose;
-here such lines reach the application apart from the others, in a private header, where a provider may ask for them by their own
-name. That takes the danger out of `header_map = "dangerous"`.
+WSGI spells the header names `a-b` and `a_b` alike, so gunicorn drops those with an underscore. Some callers send one on
+purpose. Here such lines reach the application apart from the others, in a private header, where a provider may ask for them by their
+own name. That takes the danger out of `header_map = "dangerous"`.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ logconfig_dict = {
 }
 
 
-def pre_request(worker: Any, req: Any) -> None:
+def pre_request(_: Any, req: Any) -> None:
     """gunicorn's hook before a request becomes a WSGI environment."""
     apart = [(name.lower(), value) for name, value in req.headers if "_" in name]
     if apart or any(name == APART for name, _ in req.headers):

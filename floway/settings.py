@@ -206,7 +206,7 @@ FLOWAY_MODELS_FRESH_SECONDS = env.int("FLOWAY_MODELS_FRESH_SECONDS", default=300
 
 
 def _upstream_url(name: str, default: str) -> str:
-    url = env.str(name, default=default).rstrip("/")
+    url: str = env.str(name, default=default).rstrip("/")
     parts = urlsplit(url)
     loopback = parts.hostname in {"127.0.0.1", "::1", "localhost"}
     if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
@@ -220,8 +220,8 @@ FLOWAY_PROVIDERS: dict[str, dict[str, Any]] = {
     "codex": {
         "class": "floway.providers.codex.provider.CodexProvider",
         "label": "ChatGPT (Codex)",
-        "import_help": "codex login writes ~/.codex/auth.json. To make one for the gateway alone, sign in with CODEX_HOME set to "
-        "an empty directory and take auth.json from there.",
+        "import_help": "codex login writes ~/.codex/auth.json. To make one for the gateway alone, sign in with CODEX_HOME set "
+        "to an empty directory and take auth.json from there.",
         "options": {
             "base_url": _upstream_url("FLOWAY_CODEX_BASE_URL", "https://chatgpt.com/backend-api"),
             "auth_url": _upstream_url("FLOWAY_CODEX_AUTH_URL", "https://auth.openai.com"),

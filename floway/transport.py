@@ -179,7 +179,8 @@ def _session(name: str) -> _Session:
 def cookie_header(session: str, url: str) -> str | None:
     """The cookies that `session` holds for `url`, as one header value, or None."""
     prepared = requests.Request("GET", url).prepare()
-    return get_cookie_header(_session(session).cookies, prepared)
+    value: str | None = get_cookie_header(_session(session).cookies, prepared)  # type: ignore[no-untyped-call] # theirs
+    return value
 
 
 def send(request: UpstreamRequest, *, session: str, connect_timeout: float, answer_timeout: float) -> Response:
@@ -199,7 +200,7 @@ def send(request: UpstreamRequest, *, session: str, connect_timeout: float, answ
         answer = held.adapter.send(prepared, stream=True, timeout=(connect_timeout, answer_timeout), proxies={})
     except (requests.RequestException, HTTPError, OSError, http.client.HTTPException, ValueError) as error:
         raise UpstreamUnreachable(_reason(error)) from error
-    extract_cookies_to_jar(held.cookies, prepared, answer.raw)
+    extract_cookies_to_jar(held.cookies, prepared, answer.raw)  # type: ignore[no-untyped-call] # theirs
     return Response(answer)
 
 
@@ -219,7 +220,8 @@ class Response:
     def __init__(self, answer: requests.Response) -> None:
         self._raw: Any = answer.raw
         self._cancellation = _cancellation.get()
-        self._answer: _Answer = self._raw._original_response
+        head: Any = self._raw._original_response
+        self._answer: _Answer = head
         self._socket: Any = self._answer.head.sock
         self.status = int(answer.status_code)
         self.headers = Headers.of(self._raw.headers.iteritems())

@@ -105,7 +105,7 @@ def stand(call: Call) -> Ground:
     try:
         before, note = content.expand(snapshot), snapshot.metadata()
     except (CannotUnseal, BrokenSnapshot) as error:
-        log.error("response %s cannot be continued: %s", previous, error)
+        log.exception("response %s cannot be continued", snapshot.pk)
         raise ServiceError(
             f"The stored conversation of response '{previous}' is damaged and cannot be continued.",
             code="conversation_damaged",

@@ -39,6 +39,13 @@ class Place:
     chain: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Written(Place):
+    """A place that stands in a segment: only a conversation's origin stands in none."""
+
+    segment_id: int
+
+
 def place_of(snapshot: Snapshot) -> Place:
     """Where a snapshot ends."""
     return Place(snapshot.segment_id, snapshot.length, bytes(snapshot.chain))
@@ -107,7 +114,7 @@ def longest_prefix(conversation_id: int, items: Sequence[JSON], *, stored: bool)
     return start
 
 
-def extend(conversation_id: int, at: Place, items: Sequence[JSON], *, stored: bool, issuer: int | None) -> Place:
+def extend(conversation_id: int, at: Place, items: Sequence[JSON], *, stored: bool, issuer: int | None) -> Written:
     """Write `items` after `at`, in the open transaction; returns where they end.
 
     :param stored: False leaves the trace alone, no content.
@@ -120,7 +127,7 @@ def extend(conversation_id: int, at: Place, items: Sequence[JSON], *, stored: bo
         SegmentEntry(segment_id=segment_id, position=at.length + offset, chain=mark, item_id=item_id)
         for offset, (mark, item_id) in enumerate(zip(chain, item_ids, strict=True))
     )
-    return Place(segment_id, at.length + len(items), chain[-1] if chain else at.chain)
+    return Written(segment_id, at.length + len(items), chain[-1] if chain else at.chain)
 
 
 def _segment_after(conversation_id: int, at: Place, added: int) -> int:

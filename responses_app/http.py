@@ -60,11 +60,11 @@ def callers_headers(headers: Headers) -> Headers:
 
 
 class KeyAuthentication(BaseAuthentication):
-    """`request.user` is the API key."""
+    """`request.auth` is the API key."""
 
-    def authenticate(self, request: Request) -> tuple[ApiKey, None]:
+    def authenticate(self, request: Request) -> tuple[None, ApiKey]:
         """:raises Unauthenticated: no usable key."""
-        return keys.authenticate(all_headers(request._request), timezone.now()), None
+        return None, keys.authenticate(all_headers(request._request), timezone.now())
 
     def authenticate_header(self, request: Request) -> str:
         """What a 401 asks for."""

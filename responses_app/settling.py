@@ -83,7 +83,7 @@ def settle(claim: Claim, outcome: Outcome) -> None:
             outcome.learnt.write(claim.exchange.finished_at or claim.exchange.started_at)
 
 
-def _write_content(conversation: Conversation, exchange: Exchange, outcome: Outcome) -> content.Place:
+def _write_content(conversation: Conversation, exchange: Exchange, outcome: Outcome) -> content.Written:
     output = outcome.terminal.output
     issuer = exchange.credential_id
     replaced = content.after_compaction(outcome.items, output)
@@ -104,7 +104,7 @@ def _same_ground(parent: Snapshot, conversation: Conversation, outcome: Outcome)
     return parent.conversation_id == conversation.pk and parent.stored == outcome.stored
 
 
-def _snapshot(claim: Claim, outcome: Outcome, place: content.Place, generation: int, *, compacted: bool) -> Snapshot:
+def _snapshot(claim: Claim, outcome: Outcome, place: content.Written, generation: int, *, compacted: bool) -> Snapshot:
     exchange = claim.exchange
     return Snapshot(
         response_id=outcome.response_id,

@@ -266,7 +266,7 @@ class FailureKind(enum.Enum):
     REQUEST = "request"  # the caller's request; no other credential would answer differently
     MODEL = "model"  # no such model for this account
     ENCRYPTED_CONTENT = "encrypted_content"  # it carries ciphertext that this account cannot read
-    STALE_TOKEN = "stale_token"  # refresh, then once more
+    STALE_TOKEN = "stale_token"  # noqa: S105 - refresh, then once more
     NEEDS_SIGN_IN = "needs_sign_in"  # the login is dead until a person signs in
     RATE_LIMITED = "rate_limited"  # slow down; the account is well
     USAGE_LIMIT = "usage_limit"  # spent until a reset
@@ -280,7 +280,7 @@ class FailureKind(enum.Enum):
 class Failure:
     """A refusal, classified.
 
-    :param status: HTTP status for an ordinary caller; a recognised official client is told 400 for what is `permanent`, but 429 stays.
+    :param status: HTTP status for an ordinary caller; an official client is told 400 for what is `permanent`, 429 apart.
     :param code, type, message, param: the envelope's fields; the message holds no upstream secrets and no HTML.
     :param details: further keys for the envelope's `error` object.
     :param permanent: the same request will fail again.
@@ -323,7 +323,7 @@ class Model:
 class Catalogue:
     """The models an account may use.
 
-    :param dialect_query: a query parameter by whose presence official clients ask for `dialect_body` instead of the public list.
+    :param dialect_query: the query parameter by which official clients ask for `dialect_body`, not for the public list.
     :param etag: of the dialect's body.
     """
 

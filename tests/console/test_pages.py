@@ -12,6 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts.models import ApiKeySecret
+from floway import markup
 from floway.console.csp import POLICY
 from responses_app.models import Exchange
 from tests.console import rows
@@ -123,8 +124,13 @@ def test_markup_in_anything_foreign_is_escaped(operator: Client) -> None:
         assert b"<img src=x" not in page, url
 
 
-def test_values_that_utf8_cannot_carry_are_shown_as_escapes(operator: Client) -> None:
-    odd = "\ud800\u202e\x1b[31m"
+def test_what_utf8_cannot_carry_is_written_as_an_escape() -> None:
+    assert markup.clean("a\ud800b") == "a\\ud800b"
+    assert markup.short_id("\ud800" * 9).encode()
+
+
+def test_values_that_would_disguise_themselves_are_shown_as_escapes(operator: Client) -> None:
+    odd = "\u202e\x1b[31m"
     key = rows.make_key()
     conversation = rows.make_conversation(key, scope=[{"kind": "thread", "id": odd}], note={"id": odd})
     exchange = rows.make_exchange(key, conversation=conversation, identity=[{"name": "id", "value": odd, "source": odd}])
@@ -132,7 +138,7 @@ def test_values_that_utf8_cannot_carry_are_shown_as_escapes(operator: Client) ->
     rows.make_item(conversation)
     for row in (conversation, exchange, snapshot):
         page = body(operator, reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])).decode()
-        assert "\\ud800" in page
+        assert "\\u202e" in page
         assert "\u202e" not in page
         assert "\x1b" not in page
     body(operator, reverse("admin:responses_app_conversation_changelist"))

@@ -13,7 +13,15 @@ from typing import Any
 import zstandard
 
 from floway.providers.codex.provider import CodexProvider
-from floway.providers.contract import Account, Action, IdentityClaim, PreparedRequest, RequestContext, ResponsesRequest
+from floway.providers.contract import (
+    Account,
+    Action,
+    IdentityClaim,
+    Keepsake,
+    PreparedRequest,
+    RequestContext,
+    ResponsesRequest,
+)
 from floway.wire.headers import Headers
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -75,15 +83,15 @@ class Sent:
     @property
     def body(self) -> dict[str, Any]:
         raw = zstandard.ZstdDecompressor().decompress(self.prepared.request.body)
-        return json.loads(raw)  # type: ignore[no-any-return]
+        return json.loads(raw)
 
     @property
     def client_metadata(self) -> dict[str, Any]:
-        return self.body["client_metadata"]  # type: ignore[no-any-return]
+        return self.body["client_metadata"]
 
     @property
     def metadata(self) -> dict[str, Any]:
-        return json.loads(self.headers["x-codex-turn-metadata"])  # type: ignore[no-any-return]
+        return json.loads(self.headers["x-codex-turn-metadata"])
 
     @property
     def sources(self) -> dict[str, str]:
@@ -109,6 +117,7 @@ def send(
     seed: str = "attempt",
     account: Account | None = None,
     note: Any = None,
+    keepsakes: tuple[Keepsake, ...] = (),
 ) -> Sent:
     """Identify and prepare one request, as the gateway does."""
     provider = provider or make_provider()
@@ -127,13 +136,14 @@ def send(
         continued=continued,
         latest=latest,
         generation=generation,
+        keepsakes=keepsakes,
     )
     return Sent(claim, provider.prepare_responses_request(context))
 
 
 def capture(name: str) -> dict[str, Any]:
     """One golden capture, by its name without the suffix."""
-    return json.loads((GOLDEN / f"{name}.json").read_text())  # type: ignore[no-any-return]
+    return json.loads((GOLDEN / f"{name}.json").read_text())
 
 
 def captured_lines(taken: dict[str, Any]) -> list[tuple[str, str]]:

@@ -7,14 +7,12 @@ import uuid
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from floway.providers.codex.protocol import windows
 from floway.providers.codex.protocol.content_key import content_key
 from floway.providers.codex.protocol.ids import unix_ms
 from floway.providers.codex.state import UnreadableNote
-from floway.providers.contract import Numbered, Opaque, ProviderRefused, SnapshotContext
+from floway.providers.contract import Keepsake, Numbered, Opaque, ProviderRefused, SnapshotContext
 from floway.wire.headers import Headers
 from tests.providers.factories import DEVICE, NOW, OFFICIAL, Sent, make_body, make_provider, send, user
 
@@ -282,121 +280,26 @@ def test_what_is_kept_of_a_turn_is_what_it_said_and_reads_back() -> None:
     assert follow_up.client_metadata["turn_id"] == sent.client_metadata["turn_id"]
 
 
-# --- any split of identity over surfaces ---
-
-ids = st.sampled_from([A, B, C, "", " ", "0190-x", None, 7])
-columns = st.fixed_dictionaries(
-    {},
-    optional=dict.fromkeys(
-        ("session_id", "thread_id", "turn_id", "root_turn_id", "x-codex-installation-id", "x-codex-window-id"), ids
-    ),
-)
-metadata_objects = st.fixed_dictionaries(
-    {},
-    optional=dict.fromkeys(
-        ("session_id", "thread_id", "turn_id", "window_id", "window_number", "installation_id", "root_turn_id", "other"), ids
-    ),
-)
-header_columns = st.fixed_dictionaries(
-    {},
-    optional=dict.fromkeys(
-        ("session-id", "session_id", "thread-id", "x-client-request-id", "x-codex-window-id"),
-        st.sampled_from([A, B, C, "", f"{A}:2", "win-a"]),
-    ),
-)
+# --- turn state ---
 
 
-@given(
-    header_columns,
-    columns,
-    metadata_objects | st.none() | st.just([]),
-    metadata_objects | st.none(),
-    st.sampled_from(["http", "websocket"]),
-    st.sampled_from([None, TURN_NOTE]),
-    st.integers(0, 5),
-    st.sampled_from(["0.169.0", "0.142.0"]),
-    st.booleans(),
-)
-def test_any_split_of_identity_gives_consistent_surfaces(
-    headers: dict[str, str],
-    client: dict[str, Any],
-    in_header: Any,
-    in_body: Any,
-    transport: str,
-    continued: Any,
-    generation: int,
-    profile: str,
-    official: bool,
-) -> None:
-    lines = [*headers.items(), *(OFFICIAL if official else ())]
-    if in_header is not None:
-        lines.append(("x-codex-turn-metadata", json.dumps(in_header)))
-    if in_body is not None:
-        client = {**client, "x-codex-turn-metadata": json.dumps(in_body)}
-    sent = send(
-        make_body(client_metadata=client), lines, transport=transport, continued=continued, generation=generation,
-        provider=make_provider(profile),
-    )  # fmt: skip
-    assert sent.headers["session-id"] == sent.client_metadata["session_id"] == sent.metadata["session_id"]
-    assert sent.headers["thread-id"] == sent.client_metadata["thread_id"] == sent.metadata["thread_id"]
-    assert sent.headers["x-codex-window-id"] == sent.client_metadata["x-codex-window-id"] == sent.metadata["window_id"]
-    assert sent.headers["x-codex-window-id"].rpartition(":")[0] == sent.headers["thread-id"]
-    assert sent.metadata.get("window_number", int(sent.headers["x-codex-window-id"].rpartition(":")[2])) == int(
-        sent.headers["x-codex-window-id"].rpartition(":")[2]
-    )
-    assert sent.headers["x-codex-turn-metadata"] == sent.client_metadata["x-codex-turn-metadata"]
-    assert sent.client_metadata["turn_id"] == sent.metadata["turn_id"]
-    assert sent.client_metadata["x-codex-installation-id"] == sent.metadata["installation_id"]
-    roots = {surface["root_turn_id"] for surface in (sent.client_metadata, sent.metadata) if "root_turn_id" in surface}
-    assert len(roots) <= 1
-    if not headers.get("x-client-request-id"):
-        assert sent.headers["x-client-request-id"] == sent.headers["thread-id"]
+def test_turn_state_is_shown_again_within_its_turn_alone_and_a_callers_own_never() -> None:
+    first = send(headers=[*OFFICIAL, ("x-codex-turn-state", "forged")])
+    assert "x-codex-turn-state" not in first.headers
+    given = Headers.of([("x-codex-turn-state", "opaque"), ("x-request-id", "req-1"), ("cf-ray", "not an id")])
+    notes = make_provider().read_answer(first.prepared.carry, given)
+    assert notes.keepsake == Keepsake(first.client_metadata["turn_id"], "opaque")
+    assert notes.for_official_callers == (("x-codex-turn-state", "opaque"),)
+    assert notes.ids == {"x-request-id": "req-1"}
+    assert "opaque" not in repr(notes.keepsake)
+    kept = (Keepsake("another turn", "other"), notes.keepsake)
+    again = send(headers=OFFICIAL, keepsakes=kept)
+    assert again.headers["x-codex-turn-state"] == "opaque"
+    assert again.names.index("x-codex-turn-state") == again.names.index("x-codex-window-id") - 1
+    assert "x-codex-turn-state" not in send(headers=OFFICIAL, keepsakes=kept, seed="later").headers
 
 
-# --- content keys ---
-
-
-def as_uuid(digest: str) -> str:
-    variant = "89ab"[int(digest[16], 16) & 3]
-    return f"{digest[:8]}-{digest[8:12]}-4{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
-
-
-@pytest.mark.parametrize(
-    ("instructions", "first", "expected"),
-    [
-        ("You are helpful.", {"type": "message", "role": "user", "content": "hello"}, "437ccba9-1808-4270-9ab4-eeb6aa354c55"),
-        (None, {"type": "message", "role": "user", "content": "hello"}, "fb3879e1-33cd-4544-bf45-15fcb82bb80c"),
-        (None, "hello", "104a4b34-296b-4959-9e15-2908ebfd22ea"),
-        ("Sys.", {"type": "compaction", "id": "cmp_a", "encrypted_content": "ENC"}, "db6164f9-5f47-46fa-9700-ef73d7af3948"),
-        ("é", {"type": "message", "role": "user", "content": "日本"}, "45075584-86ce-4eaa-809b-de8ca70e024f"),
-    ],
-)
-def test_content_keys_are_those_of_the_vectors(instructions: str | None, first: Any, expected: str) -> None:
-    body: dict[str, Any] = {"input": first if isinstance(first, str) else [first, user("later")]}
-    if instructions is not None:
-        body["instructions"] = instructions
-    key = content_key(body)
-    assert key is not None
-    assert as_uuid(key) == expected
-
-
-def test_instructions_that_end_in_an_items_json_dont_meet_another_conversation() -> None:
-    item, other = user("one"), user("two")
-    crafted = "Sys.\u0001" + json.dumps(item, separators=(",", ":"))
-    keys = [
-        content_key({"instructions": "Sys.", "input": [item]}),
-        content_key({"instructions": crafted, "input": [other]}),
-        content_key({"instructions": crafted, "input": [item]}),
-    ]
-    assert len(set(keys)) == 3
-
-
-contents = st.text(alphabet='a\u0001"{}:,\\é', max_size=12)
-
-
-@given(contents, contents, contents, contents)
-def test_different_beginnings_have_different_keys(one: str, first: str, two: str, second: str) -> None:
-    same = (one, first) == (two, second)
-    left = content_key({"instructions": one, "input": [user(first)]})
-    right = content_key({"instructions": two, "input": [user(second)]})
-    assert (left == right) is same
+@pytest.mark.parametrize("state", ["", "a\nb", "é", "x" * 17_000])
+def test_a_turn_state_that_cannot_be_sent_is_not_kept(state: str) -> None:
+    notes = make_provider().read_answer(send().prepared.carry, Headers.of([("x-codex-turn-state", state)]))
+    assert (notes.keepsake, notes.for_official_callers) == (None, ())

@@ -30,5 +30,5 @@ class Command(BaseCommand):
         except (OSError, ImportRefused) as error:
             raise CommandError(str(error)) from error
         verb = "imported" if imported.created else "replaced the tokens of"
-        self.stderr.write(f"{verb} {imported.credential}. Do not go on using that file with a client: refresh tokens work once.")
+        self.stderr.write(f"{verb} {imported.credential}. Let no client go on using that file: refresh tokens work once.")
         self.stdout.write(str(imported.credential.pk))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from floway.providers.codex.protocol.constants import TURN_STATE
 from floway.providers.codex.protocol.memory import TurnNote
+from floway.providers.codex.protocol.upstream_text import word
 from floway.providers.contract import AnswerNotes, Keepsake
 from floway.wire.headers import Headers
 
 _IDS = ("x-request-id", "cf-ray")
-_LONGEST_ID = 128
 _LONGEST_TURN_STATE = 16 * 1024
 
 
@@ -17,7 +17,7 @@ def read(turn: TurnNote | None, headers: Headers) -> AnswerNotes:
 
     The official client returns that state on every further request of the same turn, and never on another turn's.
     """
-    ids = {name: value[:_LONGEST_ID] for name in _IDS if (value := headers.get(name))}
+    ids = {name: value for name in _IDS if (value := word(headers.get(name)))}
     state = headers.get(TURN_STATE)
     if turn is None or state is None or not _can_be_sent(state):
         return AnswerNotes(ids)

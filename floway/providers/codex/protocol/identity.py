@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 
 from floway.providers.codex.protocol import constants as names
 from floway.providers.codex.protocol import windows
@@ -18,8 +19,8 @@ from floway.wire.json import JSONObject
 _LONGEST_ID = 256
 MINTED = "minted"
 
-Candidates = Iterable[tuple[str | None, str]]
-"""(value, source), best first; a None is passed over."""
+Candidates = Iterable[tuple[str, str]]
+"""(value, source), best first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +86,8 @@ def find(rule: Rule, surfaces: Surfaces, otherwise: Candidates = ()) -> Resolved
 
     :raises ProviderRefused: it cannot stand in a header.
     """
-    for candidates in (surfaces.stated(rule.stated_as), otherwise):
-        for value, source in candidates:
-            if value is not None:
-                return ResolvedId(rule.name, _usable(value, rule.param), source)
+    for value, source in chain(surfaces.stated(rule.stated_as), otherwise):
+        return ResolvedId(rule.name, _usable(value, rule.param), source)
     return None
 
 
@@ -117,10 +116,11 @@ def claim(
 
     :raises ProviderRefused: an id that the caller states cannot be used.
     """
-    session = resolve(
-        SESSION, surfaces, uuid7(started_at, entropy), MINTED, _remembered("session_id", None, continued, recalled)
-    )
-    thread = resolve(THREAD, surfaces, session.value, "= session", _remembered("thread_id", session.value, continued, recalled))
+    remembered = _remembered(continued, recalled)
+    of_notes = [(note.session_id, source) for note, source in remembered]
+    session = resolve(SESSION, surfaces, uuid7(started_at, entropy), MINTED, of_notes)
+    of_its_notes = [(note.thread_id, source) for note, source in remembered if note.session_id == session.value]
+    thread = resolve(THREAD, surfaces, session.value, "= session", of_its_notes)
     window = find(WINDOW, surfaces)
     for rule in (CLIENT_REQUEST, INSTALLATION, TURN, ROOT_TURN):  # refused now or never: nothing is claimed yet
         find(rule, surfaces)
@@ -133,9 +133,9 @@ def claim(
     )
 
 
-def _remembered(key: str, of_session: str | None, continued: TurnNote | None, recalled: ConversationNote | None) -> Candidates:
-    """What the notes say, best first; `of_session` passes over those of other sessions."""
-    notes: tuple[tuple[TurnNote | ConversationNote | None, str], ...] = ((continued, "snapshot"), (recalled, "content key"))
-    for note, source in notes:
-        if note is not None and of_session in (None, note.session_id):
-            yield getattr(note, key), source
+def _remembered(
+    continued: TurnNote | None, recalled: ConversationNote | None
+) -> tuple[tuple[TurnNote | ConversationNote, str], ...]:
+    """The notes that are there, each with the operator's word for it, best first."""
+    notes = ((continued, "snapshot"), (recalled, "content key"))
+    return tuple((note, source) for note, source in notes if note is not None)

@@ -1,0 +1,52 @@
+"""A paid turn is never reported as failed, and what was answered as stored is stored."""
+
+from __future__ import annotations
+
+import pytest
+from django.db import DatabaseError
+
+from responses_app import settling
+from responses_app.models import Exchange, Snapshot
+from tests.conftest import Gateway
+from tests.fakes.caller import turn
+
+
+def test_the_snapshot_is_there_before_the_terminal_event_is(gateway: Gateway) -> None:
+    with gateway.stream(turn("hello")) as stream:
+        completed = stream.next("response.completed")
+        assert Snapshot.objects.get().response_id == completed["response"]["id"]
+        assert Exchange.objects.get().status == "completed"
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_turn_that_cannot_be_stored_is_answered_all_the_same_and_says_so(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, streamed: bool
+) -> None:
+    def refuse(*_: object) -> None:
+        raise DatabaseError("disk full")
+
+    written: list[str] = []
+    monkeypatch.setattr(settling, "settle", refuse)
+    monkeypatch.setattr(settling, "GIVE_UP_AFTER_SECONDS", 0)
+    monkeypatch.setattr(settling, "write_later", lambda write, request_id, clock: (write(), written.append(request_id)))
+    reply = gateway.post(turn("hello", stream=streamed))
+    answer = reply.events[-1]["response"] if streamed else reply.json
+    assert (reply.status, answer["status"], answer["store"]) == (200, "completed", False)
+    assert not Snapshot.objects.exists()
+    exchange = Exchange.objects.get()
+    assert (exchange.status, exchange.request_id) == ("completed", written[0])
+    assert "would not store" in exchange.operator_note
+
+
+def test_settling_is_tried_again_while_the_database_is_busy(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, tries = settling.settle, []
+
+    def busy_once(*arguments: object) -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            raise DatabaseError("locked")
+        real(*arguments)  # type: ignore[arg-type] # handed on
+
+    monkeypatch.setattr(settling, "settle", busy_once)
+    assert gateway.say("hello").json["store"] is True
+    assert Snapshot.objects.count() == 1
