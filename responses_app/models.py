@@ -43,7 +43,7 @@ class Conversation(models.Model):
         ]
 
     def __str__(self) -> str:
-        return " › ".join(f"{step['kind']} …{step['id'][-8:]}" for step in self.scope) or f"conversation {self.pk}"
+        return " › ".join(f"{step.get('kind')} …{str(step.get('id'))[-8:]}" for step in self.scope) or f"conversation {self.pk}"
 
 
 class RecallKey(models.Model):

@@ -12,6 +12,7 @@ from typing import Any
 
 from floway.providers.contract import (
     Account,
+    AnswerNotes,
     Catalogue,
     Change,
     ChangeKind,
@@ -106,6 +107,9 @@ class EchoProvider:
         ]
         numbered = ({**event, "sequence_number": number} for number, event in enumerate(events))
         return Memory(b"".join(f"event: {e['type']}\ndata: {json.dumps(e)}\n\n".encode() for e in numbered))
+
+    def read_answer(self, carry: JSON, headers: Headers) -> AnswerNotes:
+        return AnswerNotes({})
 
     def classify_failure(self, status: int, headers: Headers, body: bytes, now: datetime) -> Failure:
         return Failure(FailureKind.UPSTREAM, 502, None, "server_error", "The echo failed.", "The echo failed.")

@@ -46,6 +46,7 @@ class FakeUpstream(Backend):
         self._server.drop_connections()
         for kept in (self.requests, self.violations, self._script, self.exchanges, self.revoked, self._consumed, self._prompts):
             kept.clear()
+        self.turn_state = None
         self.distinct_ids = False
 
     @property

@@ -46,7 +46,9 @@ def test_what_came_back_can_be_sent_by_a_caller_that_keeps_its_own_history(gatew
     assert upstream.bodies[1]["input"][1]["type"] == "compaction"
 
 
-def test_an_upstream_that_does_not_compact_is_an_error_and_not_an_empty_window(gateway: Gateway, upstream: FakeUpstream) -> None:
+def test_an_upstream_that_does_not_compact_is_an_error_and_not_an_empty_window(
+    gateway: Gateway, upstream: FakeUpstream
+) -> None:
     from tests.fakes import faults
 
     upstream.script(faults.ended_after(2))

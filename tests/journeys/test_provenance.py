@@ -8,10 +8,13 @@ from accounts.models import OAuthCredential
 from tests.conftest import Gateway
 from tests.fakes import faults
 from tests.fakes.factories import make_credential
+from tests.fakes.tokens import BOB
 from tests.fakes.upstream import FakeUpstream
 
 INCLUDE = ["reasoning.encrypted_content"]
-UNREADABLE = {"error": {"message": "The encrypted content could not be verified.", "code": "invalid_encrypted_content", "type": "x"}}
+UNREADABLE = {
+    "error": {"message": "The encrypted content could not be verified.", "code": "invalid_encrypted_content", "type": "x"}
+}
 TRIGGER = {"type": "compaction_trigger"}
 
 
@@ -35,7 +38,7 @@ def account_of(upstream: FakeUpstream, turn: int) -> str | None:
 
 def test_items_go_to_their_issuer_before_anything_else(gateway: Gateway, upstream: FakeUpstream) -> None:
     items = history(gateway)
-    make_credential(email="younger@example.com", account_id="younger-account")
+    make_credential(BOB)
     reply = gateway.post({"model": "gpt-5.5", "input": items, "store": False, "instructions": "another session"})
     assert reply.status == 200
     assert account_of(upstream, 0) == account_of(upstream, 1)
@@ -44,21 +47,22 @@ def test_items_go_to_their_issuer_before_anything_else(gateway: Gateway, upstrea
 
 def test_reasoning_of_a_login_that_is_gone_is_left_out_whole_and_said(gateway: Gateway, upstream: FakeUpstream) -> None:
     items = history(gateway)
-    make_credential(email="other@example.com", account_id="other-account")
+    make_credential(BOB)
     lose(gateway.credential)
     reply = gateway.post({"model": "gpt-5.5", "input": items, "store": False})
     assert reply.status == 200, reply.body
-    assert account_of(upstream, 1) == "other-account"
+    assert account_of(upstream, 1) == BOB.account_id
     assert "reasoning" in [item["type"] for item in items]
     assert kinds(upstream.bodies[1]) == ["user", "assistant", "user"]
     assert reply.headers["x-floway-degraded"] == "1 reasoning items left out"
-    assert {"kind": "dropped", "field": "input[1]", "reason": "its encrypted content belongs to another login"} in gateway.exchange().changes
+    change = {"kind": "dropped", "field": "input[1]", "reason": "its encrypted content belongs to another login"}
+    assert change in gateway.exchange().changes
 
 
 def test_a_compaction_of_a_login_that_is_gone_is_a_clear_error(gateway: Gateway, upstream: FakeUpstream) -> None:
     body = {"model": "gpt-5.5", "input": [{"type": "message", "role": "user", "content": "a"}, TRIGGER]}
     compacted = gateway.post(body).json["id"]
-    make_credential(email="other@example.com", account_id="other-account")
+    make_credential(BOB)
     lose(gateway.credential)
     reply = gateway.say("go on", previous=compacted)
     assert (reply.status, reply.error["code"]) == (503, "compaction_unavailable")

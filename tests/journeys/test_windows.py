@@ -62,7 +62,11 @@ def test_an_opaque_window_that_changes_takes_the_next_number(tree: Tree) -> None
     def opaque(window: str) -> dict[str, str]:
         return {"x-codex-window-id": window}
 
-    windows = [tree.turn("c1", **opaque("win-a")), tree.turn("c2", "c1", **opaque("win-a")), tree.turn("c3", "c2", **opaque("win-b"))]
+    windows = [
+        tree.turn("c1", **opaque("win-a")),
+        tree.turn("c2", "c1", **opaque("win-a")),
+        tree.turn("c3", "c2", **opaque("win-b")),
+    ]
     assert windows == ["0", "0", "1"]
     assert tree.turn("c4", "c3", **{"session-id": SESSION}) == "0"
     assert tree.upstream.turns[-1].header("x-codex-window-id") == f"{SESSION}:0"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -218,3 +219,12 @@ def test_an_official_client_is_known_by_originator_and_agent_together(
 ) -> None:
     lines = [(name, value) for name, value in (("originator", originator), ("user-agent", agent)) if value is not None]
     assert make_provider().recognises(Headers.of(lines)) is recognised
+
+
+def test_a_compaction_that_its_caller_describes_stays_described_so() -> None:
+    told = {"request_kind": "compaction", "compaction": {"trigger": "auto"}}
+    body = make_body(input=[user(), {"type": "compaction_trigger"}])
+    assert send(body, {"x-codex-turn-metadata": json.dumps(told)}).metadata["compaction"] == {"trigger": "auto"}
+    plain = send(body, {"x-codex-turn-metadata": json.dumps({"request_kind": "turn", "model": "gpt-5.5"})}).metadata
+    assert (plain["request_kind"], plain["compaction"]["trigger"]) == ("compaction", "manual")
+    assert "model" not in plain

@@ -11,12 +11,13 @@ from floway.providers.codex.protocol.surfaces import Surfaces
 from floway.wire.json import JSON, JSONObject
 
 
-def turn_metadata_text(
-    statement: Statement, surfaces: Surfaces, body: JSONObject, profile: Profile, *, compact: bool, asked_here: bool
-) -> str:
+_OF_ORDINARY_TURNS = ("model", "reasoning_effort")
+
+
+def turn_metadata_text(statement: Statement, surfaces: Surfaces, body: JSONObject, profile: Profile, *, compact: bool) -> str:
     """The turn metadata to send, encoded.
 
-    :param compact: the request compacts. :param asked_here: and it is the gateway that makes it one, whatever the caller says.
+    :param compact: the request compacts; unless the caller says how, the gateway does.
     :raises ProviderRefused: it cannot be sent.
     """
     mirrored: dict[str, JSON] = {
@@ -32,24 +33,21 @@ def turn_metadata_text(
     if statement.parent_thread is not None:
         mirrored["parent_thread_id"] = statement.parent_thread.value
     callers = dict(surfaces.turn_metadata)
-    if asked_here:
-        mirrored |= {"request_kind": "compaction", "compaction": dict(ASKED_FOR)}
-        callers = {key: value for key, value in callers.items() if key not in ("model", "reasoning_effort")}
-    own = _own(body, compact=compact, callers=callers)
+    own: dict[str, JSON] = {"request_kind": "turn", "thread_source": "user"}
+    if "compaction" not in callers:
+        if compact:
+            mirrored |= {"request_kind": "compaction", "compaction": dict(ASKED_FOR)}
+            callers = {key: value for key, value in callers.items() if key not in _OF_ORDINARY_TURNS}
+        else:
+            own |= _model_and_effort(body)
     metadata = turn_metadata.compose(callers, mirrored, own, profile.metadata_order)
     return turn_metadata.encode(metadata, names.TURN_METADATA)
 
 
-def _own(body: JSONObject, *, compact: bool, callers: JSONObject) -> dict[str, JSON]:
-    """What is true of the request and nobody else says."""
-    own: dict[str, JSON] = {"request_kind": "compaction" if compact else "turn", "thread_source": "user"}
-    if compact:
-        return own | {"compaction": dict(ASKED_FOR)}
-    if "compaction" in callers:
-        return own
+def _model_and_effort(body: JSONObject) -> dict[str, JSON]:
     reasoning = body.get("reasoning")
-    effort = reasoning.get("effort") if isinstance(reasoning, dict) else None
-    return own | ({"model": body["model"]} if "model" in body else {}) | ({"reasoning_effort": effort} if effort else {})
+    values = (body.get("model"), reasoning.get("effort") if isinstance(reasoning, dict) else None)
+    return {key: value for key, value in zip(_OF_ORDINARY_TURNS, values, strict=True) if value is not None}
 
 
 def client_metadata(statement: Statement, surfaces: Surfaces, turn_metadata_text: str, profile: Profile) -> dict[str, JSON]:

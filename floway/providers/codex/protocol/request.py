@@ -14,7 +14,7 @@ from floway.providers.codex.protocol.profiles import Profile
 from floway.providers.codex.protocol.shaping import shape
 from floway.providers.codex.protocol.statement import Statement
 from floway.providers.codex.protocol.surfaces import Surface, Surfaces
-from floway.providers.contract import Action, Change, Keepsake, RequestContext
+from floway.providers.contract import Change, Keepsake, RequestContext
 from floway.wire.json import JSON
 
 
@@ -68,9 +68,7 @@ def compose(context: RequestContext, memory: Memory, configured: Profile, host: 
         session_id=who.session.value,
         thread_id=who.thread.value,
     )
-    metadata = projection.turn_metadata_text(
-        who, said, shaped.body, profile, compact=compact, asked_here=context.action is Action.COMPACT
-    )
+    metadata = projection.turn_metadata_text(who, said, shaped.body, profile, compact=compact)
     body = {**shaped.body, "client_metadata": projection.client_metadata(who, said, metadata, profile)}
     headers = (
         projection.identity_headers(who, metadata)

@@ -51,9 +51,8 @@ def shape(callers: JSONObject, profile: Profile, *, official: bool, compact: boo
     :raises ProviderRefused: a field of a type that cannot be sent on.
     """
     dropped = _dropped(callers, profile.body_order if official else ())
-    body = {
-        k: v for k, v in callers.items() if v is not None and k not in _GATEWAYS_OWN and k not in {c.field for c in dropped}
-    }
+    left_out = {change.field for change in dropped}
+    body = {key: value for key, value in callers.items() if value is not None and key not in left_out}
     sent, item_changes = _input(body, profile, compact=compact, thread_id=thread_id)
     body = {**_DEFAULTS, **body, **_ALWAYS, "input": sent, "include": _include(body)}
     body["prompt_cache_key"] = callers.get("prompt_cache_key", session_id)

@@ -44,6 +44,8 @@ class Backend:
         """Access tokens that are refused although they have not run out."""
         self.exchanges: list[str] = []
         """Refresh tokens in the order they came."""
+        self.turn_state: str | None = None
+        """What streamed answers give as the state of their turn."""
         self._clock = clock
         self._pause = pause
         self._consumed: set[str] = set()
@@ -87,6 +89,8 @@ class Backend:
     def headers(self) -> list[tuple[str, str]]:
         """The header lines of an answer that streams."""
         lines = [*_HEADERS]
+        if self.turn_state is not None:
+            lines.append(("x-codex-turn-state", self.turn_state))
         for window, (percent, minutes) in answers.QUOTA.items():
             lines.append((f"x-codex-{window}-used-percent", str(percent)))
             lines.append((f"x-codex-{window}-window-minutes", str(minutes)))
