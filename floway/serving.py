@@ -1,8 +1,8 @@
 """gunicorn's configuration: the production server as it is shipped.
 
 WSGI spells the header names `a-b` and `a_b` alike, so gunicorn drops those with an underscore. Some callers send one on
-purpose. Here such lines reach the application apart from the others, in a private header, where a provider may ask for them by their
-own name. That takes the danger out of `header_map = "dangerous"`.
+purpose. Here such lines reach the application apart from the others, in a private header, where a provider may ask for them by
+their own name. That takes the danger out of `header_map = "dangerous"`.
 """
 
 from __future__ import annotations

@@ -123,7 +123,8 @@ class RequestContext:
 
     :param attempt_id: the gateway's request id.
     :param started_at: aware, UTC.
-    :param entropy: seeded per attempt: a second `prepare` of the attempt draws the same bytes again.
+    :param entropy: seeded per attempt and hook: a second `prepare` of the attempt draws the same bytes again, and none that
+        `identify` drew.
     :param claim: what `identify` said.
     :param note: what this provider noted on the conversation (a stored note wins over the claim's).
     :param continued: its note on the snapshot continued, or None.
@@ -198,7 +199,7 @@ class Change:
 class PreparedRequest:
     """What to send, and what the gateway shall remember about it.
 
-    :param carry: opaque; comes back at commit and at a second `prepare` of the attempt.
+    :param carry: opaque; comes back when the answer is read and at commit.
     :param identity: every id the request states, with its source.
     """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -69,7 +70,7 @@ class Served:
 
     def stop(self) -> None:
         """End it, streams and all."""
-        self._process.terminate()
+        self._process.send_signal(signal.SIGINT)  # without waiting for streams
         try:
             self._process.wait(5)
         except subprocess.TimeoutExpired:

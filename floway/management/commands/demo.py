@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
+import signal
 import socket
 import subprocess
 import sys
@@ -35,6 +35,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Prepare, start both, print a line that works, and wait for Ctrl-C."""
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the gateway too
         call_command("migrate", interactive=False, verbosity=0)
         key = self._prepare()
         listener = socket.create_server(("127.0.0.1", 0))
@@ -65,12 +66,9 @@ class Command(BaseCommand):
     def _greet(self, key: str) -> None:
         body = json.dumps({"model": "gpt-5.5", "input": "Hello!", "stream": True})
         curl = f"curl -N {_url()}/v1/responses -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{body}'"
-        data = shlex.quote(os.path.relpath(settings.FLOWAY_DATA_DIR))
-        admin = f"FLOWAY_DATA_DIR={data} {os.path.relpath(sys.executable)} manage.py createsuperuser"
         self.stdout.write(
             "\nThis is a demo: the upstream is simulated on this machine, no model is asked and no subscription is used.\n"
-            f"In another terminal:\n\n    {curl}\n\n"
-            f"To look at it in the admin ({_url()}/admin/), make an account:\n\n    {admin}\n\nCtrl-C ends it.\n"
+            f"In another terminal:\n\n    {curl}\n\nCtrl-C ends it.\n"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from argparse import ArgumentParser
 from typing import Any
@@ -40,5 +41,7 @@ class Command(BaseCommand):
     def _greet(self) -> None:
         self.stdout.write(f"Floway on {settings.FLOWAY_PUBLIC_URL} (admin: {settings.FLOWAY_PUBLIC_URL}/admin/)")
         if not get_user_model().objects.filter(is_superuser=True).exists():
-            command = f"{os.path.relpath(sys.executable)} {sys.argv[0]} createsuperuser"
+            elsewhere = settings.FLOWAY_DATA_DIR != settings.BASE_DIR / "data"
+            where = f"FLOWAY_DATA_DIR={shlex.quote(str(settings.FLOWAY_DATA_DIR))} " if elsewhere else ""
+            command = f"{where}{os.path.relpath(sys.executable)} {sys.argv[0]} createsuperuser"
             self.stdout.write(f"There is no admin account yet. Make one in another terminal:\n\n    {command}\n")

@@ -10,7 +10,6 @@ from floway.providers.codex.protocol.statement import Statement
 from floway.providers.codex.protocol.surfaces import Surfaces
 from floway.wire.json import JSON, JSONObject
 
-
 _OF_ORDINARY_TURNS = ("model", "reasoning_effort")
 
 
