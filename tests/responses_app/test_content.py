@@ -66,7 +66,8 @@ def test_a_history_sent_anew_is_found_though_libraries_changed_ids_states_and_nu
     ]
     end = content.extend(conversation.pk, content.origin(conversation.pk, stored=True), sent, stored=True, issuer=None)
     anew = [message("q", id=None), {"role": "assistant", "type": "message", "content": [{"text": "a", "logprobs": None}]}]
-    assert content.longest_prefix(conversation.pk, [*anew, message("next")], stored=True) == end
+    found = content.longest_prefix(conversation.pk, [*anew, message("next")], stored=True)
+    assert (found.segment_id, found.length, found.chain) == (end.segment_id, end.length, end.chain)
     assert content.longest_prefix(conversation.pk, [message("other"), *anew], stored=True).length == 0
     assert content.longest_prefix(conversation.pk, anew, stored=False).length == 0, "traces and content are kept apart"
 

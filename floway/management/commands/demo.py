@@ -26,6 +26,7 @@ _KEY_NAME = "demo"
 _LOGIN_SECONDS = 30 * 24 * 3600
 _PAUSE_SECONDS = 0.03
 _START_SECONDS = 60
+_STOP_SECONDS = 30
 
 
 class Command(BaseCommand):
@@ -47,9 +48,10 @@ class Command(BaseCommand):
             self._greet(key)
             gateway.wait()
         except KeyboardInterrupt:
-            gateway.wait()
+            self.stdout.write("The demo ends.")
         finally:
-            gateway.terminate()
+            gateway.send_signal(signal.SIGINT)  # at once, without waiting for streams
+            gateway.wait(_STOP_SECONDS)
             upstream.stop()
 
     def _prepare(self) -> str:
