@@ -94,7 +94,7 @@ def seal_content(content: bytes, *, purpose: str, owner: str) -> bytes:
     return sealer().seal(body, purpose=purpose, owner=owner)
 
 
-def unseal_content(envelope: bytes, *, purpose: str, owner: str) -> bytes:
+def unseal_content(envelope: bytes | memoryview, *, purpose: str, owner: str) -> bytes:
     """:raises CannotUnseal: see there."""
     body = sealer().unseal(envelope, purpose=purpose, owner=owner)
     return zlib.decompress(body[1:]) if body[:1] == b"z" else body[1:]

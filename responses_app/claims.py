@@ -31,12 +31,16 @@ class LostRace(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a turn holds while it runs."""
+    """What a turn holds while it runs.
+
+    :param is_first: the conversation was made by this claim: nothing was written in it before.
+    """
 
     exchange: Exchange
     conversation: Conversation
     generation: int
     opaque_window: str | None
+    is_first: bool
 
 
 def scope_digest(claim: IdentityClaim) -> bytes:
@@ -68,36 +72,54 @@ def claim_turn(api_key: ApiKey, identity: IdentityClaim, continued: Snapshot | N
     :raises LostRace: see there.
     """
     with transaction.atomic():
-        conversation = _conversation(api_key, identity)
+        conversation, is_first = _conversation(api_key, identity)
+        counters = (conversation.generation, conversation.next_generation, conversation.opaque_window)
         exchange.conversation, exchange.continued = conversation, continued
-        exchange.save(force_insert=True)
-        exchange.generation = _window(conversation, identity.window, continued, exchange)
-        exchange.save(update_fields=["generation"])
-        conversation.last_used_at = exchange.started_at
-        conversation.save()
+        if continued is None:
+            exchange.generation = _window(conversation, identity.window, None, exchange)
+            exchange.save(force_insert=True)
+        else:
+            exchange.save(force_insert=True)  # a hold refers to its row
+            exchange.generation = _window(conversation, identity.window, continued, exchange)
+            exchange.save(update_fields=["generation"])
+        if counters != (conversation.generation, conversation.next_generation, conversation.opaque_window):
+            conversation.save(update_fields=["generation", "next_generation", "opaque_window"])
         keys.note_use(api_key, exchange.started_at)
     stated = identity.window
-    return Claim(exchange, conversation, exchange.generation, stated.id if isinstance(stated, Opaque) else None)
+    return Claim(exchange, conversation, exchange.generation, stated.id if isinstance(stated, Opaque) else None, is_first)
 
 
-def _conversation(api_key: ApiKey, identity: IdentityClaim) -> Conversation:
-    """The claimed conversation, its row locked; made if it is new, with its recall key."""
-    conversation, created = Conversation.objects.select_for_update(of=("self",)).get_or_create(
+def _conversation(api_key: ApiKey, identity: IdentityClaim) -> tuple[Conversation, bool]:
+    """The claimed conversation, its row locked, and whether it is new; then its recall key is registered too."""
+    digest = scope_digest(identity)
+    rows = Conversation.objects.select_for_update(of=("self",)).filter(
+        api_key=api_key, provider=api_key.provider, scope_digest=digest
+    )
+    known = rows.first()
+    if known is not None:
+        return known, False
+    made = Conversation(
         api_key=api_key,
         provider=api_key.provider,
-        scope_digest=scope_digest(identity),
-        defaults={"scope": [{"kind": step.kind, "id": step.id} for step in identity.scope], "note": identity.note},
+        scope_digest=digest,
+        scope=[{"kind": step.kind, "id": step.id} for step in identity.scope],
+        note=identity.note,
     )
-    if created and identity.recall_key is not None:
-        _, registered = RecallKey.objects.get_or_create(
-            api_key=api_key,
-            provider=api_key.provider,
-            digest=recall_digest(identity.recall_key),
-            defaults={"conversation": conversation},
-        )
-        if not registered:
-            raise LostRace
-    return conversation
+    # Another request may make it at the same time; then its row is the one.
+    Conversation.objects.bulk_create([made], ignore_conflicts=True)
+    conversation = rows.get()
+    if identity.recall_key is not None:
+        _register(api_key, identity.recall_key, conversation)
+    return conversation, True
+
+
+def _register(api_key: ApiKey, recall_key: str, conversation: Conversation) -> None:
+    """:raises LostRace: the key finds another conversation already."""
+    mine = RecallKey(api_key=api_key, provider=api_key.provider, digest=recall_digest(recall_key), conversation=conversation)
+    RecallKey.objects.bulk_create([mine], ignore_conflicts=True)
+    found = RecallKey.objects.filter(api_key=api_key, provider=api_key.provider, digest=mine.digest)
+    if found.values_list("conversation_id", flat=True).get() != conversation.pk:
+        raise LostRace
 
 
 def _window(

@@ -65,14 +65,16 @@ def expand(snapshot: Snapshot) -> list[JSON]:
     with connection.cursor() as cursor:
         cursor.execute(_EXPAND, [snapshot.length, snapshot.segment_id])
         rows = cursor.fetchall()
-    return [loads(_unsealed(snapshot.conversation_id, bytes(digest), bytes(sealed))) for digest, sealed in rows]
+    plain = [_unsealed(snapshot.conversation_id, bytes(digest), sealed) for digest, sealed in rows]
+    items: list[JSON] = loads(b"[%s]" % b",".join(plain))
+    return items
 
 
 def _owner(conversation_id: int, digest: bytes) -> str:
     return f"{conversation_id}:{digest.hex()}"
 
 
-def _unsealed(conversation_id: int, digest: bytes, sealed: bytes) -> bytes:
+def _unsealed(conversation_id: int, digest: bytes, sealed: bytes | memoryview) -> bytes:
     return unseal_content(sealed, purpose=_PURPOSE, owner=_owner(conversation_id, digest))
 
 

@@ -193,7 +193,7 @@ class Turn:
             continued=self._ground.note,
             latest=claim.conversation.latest_note,
             generation=claim.generation,
-            keepsakes=keepsakes.kept(claim.conversation.pk, account.credential_id),
+            keepsakes=() if claim.is_first else keepsakes.kept(claim.conversation.pk, account.credential_id),
         )
         try:
             prepared = self.provider.prepare_responses_request(context)

@@ -68,34 +68,49 @@ def settle(claim: Claim, outcome: Outcome) -> None:
     :raises DatabaseError: nothing was written.
     """
     with transaction.atomic():
-        conversation = Conversation.objects.select_for_update().get(pk=claim.conversation.pk)
-        place = _write_content(conversation, claim.exchange, outcome)
+        _touch(claim, outcome)
+        place = _write_content(claim, outcome)
         compacted = content.after_compaction((), outcome.terminal.output) is not None
-        generation = claim.generation
-        if compacted:
-            generation = conversation.generation = claims.draw(conversation)
-            conversation.opaque_window = None
-        claim.exchange.save()
+        generation = _open_window(claim.conversation.pk) if compacted else claim.generation
+        claim.exchange.save(force_update=True)
         _snapshot(claim, outcome, place, generation, compacted=compacted).save(force_insert=True)
-        claims.keep(claim.exchange)
-        _remember(conversation, claim.exchange, outcome)
+        if outcome.continued is not None:
+            claims.keep(claim.exchange)
         if outcome.learnt is not None:
             outcome.learnt.write(claim.exchange.finished_at or claim.exchange.started_at)
 
 
-def _write_content(conversation: Conversation, exchange: Exchange, outcome: Outcome) -> content.Written:
-    output = outcome.terminal.output
-    issuer = exchange.credential_id
+def _touch(claim: Claim, outcome: Outcome) -> None:
+    """Write what the conversation remembers of the turn. First of all: it locks the row, so turns settle one by one."""
+    remembered = {"latest_note": dict(outcome.note.metadata)} if outcome.note is not None else {}
+    Conversation.objects.filter(pk=claim.conversation.pk).update(
+        credential_id=claim.exchange.credential_id, last_used_at=claim.exchange.started_at, **remembered
+    )
+
+
+def _open_window(conversation_id: int) -> int:
+    """The window that a compaction opens; roots of the conversation run in it from now on."""
+    conversation = Conversation.objects.select_for_update().get(pk=conversation_id)
+    conversation.generation, conversation.opaque_window = claims.draw(conversation), None
+    conversation.save(update_fields=["generation", "next_generation", "opaque_window"])
+    return conversation.generation
+
+
+def _write_content(claim: Claim, outcome: Outcome) -> content.Written:
+    conversation, output = claim.conversation, outcome.terminal.output
+    issuer = claim.exchange.credential_id
     replaced = content.after_compaction(outcome.items, output)
     items = [*outcome.items, *output] if replaced is None else replaced
     parent = outcome.continued
     if replaced is None and parent is not None and _same_ground(parent, conversation, outcome):
         at = content.place_of(parent)
         new = items[outcome.known_items :]
+    elif claim.is_first:
+        at, new = content.origin(conversation.pk, stored=outcome.stored), items
     else:
         at = content.longest_prefix(conversation.pk, items, stored=outcome.stored)
         new = items[at.length :]
-    content.note_issuer(exchange.api_key_id, output, issuer)
+    content.note_issuer(claim.exchange.api_key_id, output, issuer)
     return content.extend(conversation.pk, at, new, stored=outcome.stored, issuer=issuer)
 
 
@@ -123,13 +138,6 @@ def _snapshot(claim: Claim, outcome: Outcome, place: content.Written, generation
         stored=outcome.stored,
         metadata_json=dict(outcome.note.metadata) if outcome.note else {},
     )
-
-
-def _remember(conversation: Conversation, exchange: Exchange, outcome: Outcome) -> None:
-    if outcome.note is not None:
-        conversation.latest_note = dict(outcome.note.metadata)
-    conversation.credential_id = exchange.credential_id
-    conversation.save()
 
 
 def settle_within(claim: Claim, outcome: Outcome, clock: Clock) -> bool:

@@ -7,13 +7,19 @@ wait for other greenlets is on a lock that yields, `busy_timeout` is short (20 m
 that long), and the wait for other processes sleeps outside of SQLite.
 
 Nothing inside a write transaction may yield: no network, no logging to a pipe, no sleep.
+
+A connection that Django closes is kept for the next greenlet. Opening one costs more than a whole turn's statements, and closing
+the last one folds the write-ahead log back, during which another process's opening fails as locked.
 """
 
 from __future__ import annotations
 
+import os
 import random
+import sqlite3
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +28,9 @@ from django.db import OperationalError
 from django.db.backends.sqlite3 import base
 
 _write_lock = threading.Lock()
+_MOST_IDLE = 32
+_idle: dict[tuple[int, str], list[Any]] = defaultdict(list)
+"""Connections that nobody uses, by process and database file; the last one put back is the first one taken."""
 _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.05
 
@@ -39,6 +48,25 @@ class DatabaseWrapper(base.DatabaseWrapper):
         params: dict[str, Any] = super().get_connection_params()
         params.pop("write_timeout", None)
         return params
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """An idle connection, else a new one; another process that holds the file is waited for."""
+        idle = _idle[self._pool_key]
+        if idle:
+            return idle.pop()
+        deadline = time.monotonic() + self.write_timeout
+        for pause in _pauses():
+            try:
+                return super().get_new_connection(conn_params)
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() + pause > deadline:
+                    raise
+            time.sleep(pause)
+        raise AssertionError("pauses never end")
+
+    @property
+    def _pool_key(self) -> tuple[int, str]:
+        return os.getpid(), str(self.settings_dict["NAME"])
 
     def _start_transaction_under_autocommit(self) -> None:
         deadline = time.monotonic() + self.write_timeout
@@ -64,8 +92,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self._release_write_lock()
 
     def _close(self) -> None:
+        idle = _idle[self._pool_key]
         try:
-            super()._close()  # type: ignore[misc] # the stubs leave it out
+            if self.connection is None or self.in_atomic_block or self.is_in_memory_db() or len(idle) >= _MOST_IDLE:
+                super()._close()  # type: ignore[misc] # the stubs leave it out
+            else:
+                self.connection.rollback()
+                idle.append(self.connection)
         finally:
             self._release_write_lock()
 
