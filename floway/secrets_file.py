@@ -32,8 +32,8 @@ def load(path: Path) -> dict[str, str]:
 
 
 def create(path: Path) -> dict[str, str]:
-    """Make the file with mode 0600 and return what is in it; one that another process made first wins."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Make the file with mode 0600, and its folder for its owner alone; one that another process made first wins."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     made = _generate()
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -8,8 +8,8 @@ that long), and the wait for other processes sleeps outside of SQLite.
 
 Nothing inside a write transaction may yield: no network, no logging to a pipe, no sleep.
 
-A connection that Django closes is kept for the next greenlet. Opening one costs more than a whole turn's statements, and closing
-the last one folds the write-ahead log back, during which another process's opening fails as locked.
+A connection that Django closes is kept for the next greenlet. Opening one costs more than a whole turn's statements, and
+closing the last one folds the write-ahead log back, during which another process's opening fails as locked.
 """
 
 from __future__ import annotations
