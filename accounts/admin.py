@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Sequence
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db import models, transaction
 from django.db.models import Prefetch, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern
 from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.utils.html import format_html, format_html_join
@@ -21,30 +19,14 @@ from django.utils.safestring import SafeString
 from django.views.decorators.debug import sensitive_post_parameters
 
 from accounts import importing, keys
+from accounts.export_pages import ExportPages
 from accounts.forms import ImportForm, IssueForm, MomentInput, import_help, provider_label
 from accounts.health import allowance, health, looked_at, tokens
 from accounts.models import ApiKey, ApiKeySecret, OAuthCredential
+from accounts.pages import Act, LastingAdmin, change_url, changeable, confirmation, page, route
+from accounts.sign_in_pages import SignInPages
 from floway import markup
 from floway.providers import registry
-
-if TYPE_CHECKING:
-    AnyModelAdmin = admin.ModelAdmin[Any]
-else:
-    AnyModelAdmin = admin.ModelAdmin
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """Something done to a row after a page that says what it means.
-
-    :param consequences: sentences; {running} stands for how many requests are in flight.
-    """
-
-    name: str
-    verb: str
-    consequences: tuple[str, ...]
-    destructive: bool
-
 
 DISABLE = Act(
     "disable",
@@ -61,7 +43,7 @@ ENABLE = Act(
     "Enable",
     (
         "New requests may use it from now on.",
-        "If its login has ended meanwhile, the first request finds out and it becomes “needs sign-in”: import it again then.",
+        "If its login has ended meanwhile, the first request finds out and it becomes “needs sign-in”: sign in again then.",
     ),
     destructive=False,
 )
@@ -112,68 +94,9 @@ class KeyFilter(admin.SimpleListFilter):
         return queryset.filter(enabled=False) if self.value() == "disabled" else queryset
 
 
-class LastingAdmin(AnyModelAdmin):
-    """Rows that history hangs on: they are switched off, not deleted. They have pages of their own for adding."""
-
-    actions = None
-    list_per_page = 25
-    show_full_result_count = False
-
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """The table under its own name."""
-        title = str(self.opts.verbose_name_plural)
-        named = {"title": title[:1].upper() + title[1:], **(extra_context or {})}
-        return super().changelist_view(request, named)
-
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """Saving leads back or stays; adding is another page."""
-        plain = {"show_save_and_add_another": False, **(extra_context or {})}
-        return super().change_view(request, object_id, form_url, plain)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
-        return False
-
-
-def _page(model_admin: AnyModelAdmin, request: HttpRequest, template: str, title: str, **context: Any) -> TemplateResponse:
-    base = {**model_admin.admin_site.each_context(request), "opts": model_admin.opts, "title": title, **context}
-    return TemplateResponse(request, template, base, headers={"Cache-Control": "no-store"})
-
-
-def _changeable(model_admin: AnyModelAdmin, request: HttpRequest, object_id: str) -> Any:
-    row = model_admin.get_object(request, object_id)
-    if not model_admin.has_change_permission(request, row):
-        raise PermissionDenied
-    if row is None:
-        raise Http404
-    return row
-
-
-def _confirmation(model_admin: AnyModelAdmin, request: HttpRequest, row: Any, act: Act) -> TemplateResponse:
-    running = row.exchanges.filter(finished_at=None).count()
-    consequences = [sentence.format(running=running) for sentence in act.consequences]
-    title = f"{act.verb} {markup.clean(row)}?"
-    return _page(model_admin, request, "console/confirm.html", title, act=act, row=row, consequences=consequences)
-
-
-def _address(model: type[models.Model], name: str) -> str:
-    return f"{model._meta.app_label}_{model._meta.model_name}_{name}"
-
-
-def _change_url(row: models.Model) -> str:
-    return reverse(f"admin:{_address(type(row), 'change')}", args=[row.pk])
-
-
-def _route(model_admin: AnyModelAdmin, act: Act, view: Callable[..., HttpResponse]) -> URLPattern:
-    wrapped = model_admin.admin_site.admin_view(view)
-    return path(f"<path:object_id>/{act.name}/", wrapped, {"act": act}, name=_address(model_admin.model, act.name))
-
-
 @admin.register(OAuthCredential)
-class CredentialAdmin(LastingAdmin):
-    """Logins: imported, watched, switched off and on."""
+class CredentialAdmin(SignInPages, ExportPages, LastingAdmin):
+    """Logins: signed in or imported, watched, switched off and on."""
 
     list_display = ("name", "health", "plan", "provider_name", "token", "allowances")
     list_filter = (StateFilter, "provider")
@@ -211,7 +134,7 @@ class CredentialAdmin(LastingAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         """With the acts' pages before the admin's own."""
-        return [_route(self, DISABLE, self.switch_view), _route(self, ENABLE, self.switch_view), *super().get_urls()]
+        return [route(self, DISABLE, self.switch_view), route(self, ENABLE, self.switch_view), *super().get_urls()]
 
     @admin.display(description="credential", ordering="label")
     def name(self, credential: OAuthCredential) -> SafeString:
@@ -269,9 +192,9 @@ class CredentialAdmin(LastingAdmin):
             raise PermissionDenied
         form = ImportForm(request.POST or None, request.FILES or None)
         if request.method == "POST" and form.is_valid() and (imported := self._import(request, form)):
-            return HttpResponseRedirect(_change_url(imported.credential))
+            return HttpResponseRedirect(change_url(imported.credential))
         helps = [(provider_label(slug), import_help(slug)) for slug in registry.slugs()]
-        return _page(self, request, "console/import.html", "Import a credential", form=form, helps=helps)
+        return page(self, request, "console/import.html", "Import a credential", form=form, helps=helps)
 
     def _import(self, request: HttpRequest, form: forms.Form) -> importing.Imported | None:
         try:
@@ -292,9 +215,9 @@ class CredentialAdmin(LastingAdmin):
 
     def switch_view(self, request: HttpRequest, object_id: str, act: Act) -> HttpResponse:
         """Disable or enable, asked first."""
-        credential = _changeable(self, request, object_id)
+        credential = changeable(self, request, object_id)
         if request.method != "POST":
-            return _confirmation(self, request, credential, act)
+            return confirmation(self, request, credential, act)
         state = OAuthCredential.State
         source = {state.DISABLED} if act is ENABLE else {state.ACTIVE, state.NEEDS_SIGN_IN}
         with transaction.atomic():
@@ -302,7 +225,7 @@ class CredentialAdmin(LastingAdmin):
                 row.enter(state.ACTIVE if act is ENABLE else state.DISABLED, f"{act.verb}d by {request.user.get_username()}.")
                 self.log_change(request, row, f"{act.verb}d.")
         self.message_user(request, f"{markup.clean(credential)}: {act.verb.lower()}d.", messages.SUCCESS)
-        return HttpResponseRedirect(_change_url(credential))
+        return HttpResponseRedirect(change_url(credential))
 
 
 @admin.register(ApiKey)
@@ -324,7 +247,7 @@ class ApiKeyAdmin(LastingAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         """With rotation before the admin's own."""
-        return [_route(self, ROTATE, self.rotate_view), *super().get_urls()]
+        return [route(self, ROTATE, self.rotate_view), *super().get_urls()]
 
     @admin.display(description="begins with")
     def prefixes(self, key: ApiKey) -> SafeString:
@@ -365,7 +288,7 @@ class ApiKeyAdmin(LastingAdmin):
             raise PermissionDenied
         form = IssueForm(request.POST or None)
         if request.method != "POST" or not form.is_valid():
-            return _page(self, request, "console/issue.html", "Issue an API key", form=form)
+            return page(self, request, "console/issue.html", "Issue an API key", form=form)
         asked = form.cleaned_data
         issued = keys.issue(asked["name"], provider=asked["provider"], strict=asked["strict"], expires_at=asked["expires_at"])
         self.log_addition(request, issued.key, "Issued.")
@@ -373,13 +296,13 @@ class ApiKeyAdmin(LastingAdmin):
 
     def rotate_view(self, request: HttpRequest, object_id: str, act: Act) -> HttpResponse:
         """Replace the secret, asked first."""
-        key = _changeable(self, request, object_id)
+        key = changeable(self, request, object_id)
         if request.method != "POST":
-            return _confirmation(self, request, key, act)
+            return confirmation(self, request, key, act)
         secret = keys.rotate(key)
         self.log_change(request, key, "Rotated.")
         return self._reveal(request, key, secret)
 
     def _reveal(self, request: HttpRequest, key: ApiKey, secret: str) -> HttpResponse:
         # Rendered here, so that no response object waits in a middleware with the secret in its context.
-        return _page(self, request, "console/reveal.html", "Copy the key now", key=key, secret=secret).render()
+        return page(self, request, "console/reveal.html", "Copy the key now", key=key, secret=secret).render()

@@ -1,17 +1,21 @@
-"""What an operator fills in: a login's document, a new key's name."""
+"""What an operator fills in: how to sign in, a login's document, a new key's name."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 
+from accounts import signing_in
 from accounts.models import ApiKey
 from floway.providers import registry
+from floway.providers.contract import SignInField, SignInMethod
 
 _LARGEST_DOCUMENT = 1024 * 1024
+_LONGEST_CALLBACK = 16 * 1024
 
 
 class SecretTextarea(forms.Textarea):
@@ -82,6 +86,54 @@ class ImportForm(forms.Form):
             raise forms.ValidationError("Paste the document or choose its file (at most 1 MiB): one of the two.")
         self.cleaned_data["document"] = given[0] if given else b""
         return self.cleaned_data
+
+
+class SignInForm(forms.Form):
+    """One of the providers' ways to sign in."""
+
+    def __init__(self, *args: Any, slugs: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.ways = {f"{slug}:{name}": (slug, way) for slug in slugs for name, way in signing_in.methods(slug).items()}
+        choices = [(key, _way(slug, way, many=len(slugs) > 1)) for key, (slug, way) in self.ways.items()]
+        initial = choices[0][0] if choices else None
+        self.fields["method"] = forms.ChoiceField(choices=choices, initial=initial, widget=forms.RadioSelect)
+
+    def chosen(self) -> tuple[str, SignInMethod]:
+        """Provider and method of a valid form."""
+        return self.ways[self.cleaned_data["method"]]
+
+    @property
+    def offered(self) -> list[tuple[Any, str]]:
+        """Each choice with its help text."""
+        helps = [way.help_text for _, way in self.ways.values()]
+        return list(zip(self["method"], helps, strict=True))
+
+
+def _way(slug: str, method: SignInMethod, *, many: bool) -> str:
+    return f"{provider_label(slug)}: {method.label}" if many else method.label
+
+
+class CallbackForm(forms.Form):
+    """What a person brings back from the provider's pages; nothing where the provider is asked."""
+
+    def __init__(self, *args: Any, asks: SignInField | None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if asks is not None:
+            look = {"rows": 4, "autocomplete": "off", "spellcheck": "false", "class": "vLargeTextField"}
+            self.fields["callback"] = forms.CharField(
+                label=asks.label, help_text=asks.help_text, max_length=_LONGEST_CALLBACK, widget=SecretTextarea(attrs=look)
+            )
+
+
+class PasswordForm(forms.Form):
+    """The operator's own password, once more."""
+
+    password = forms.CharField(
+        strip=False,
+        max_length=4096,
+        label="Your password",
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
 
 
 class IssueForm(forms.ModelForm):  # type: ignore[type-arg] # not subscriptable at run time

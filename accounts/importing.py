@@ -1,4 +1,4 @@
-"""A login, taken from the document that an official client keeps."""
+"""A login, taken in: from the document that an official client keeps, or from a sign-in."""
 
 from __future__ import annotations
 
@@ -20,6 +20,10 @@ _LARGEST_DOCUMENT = 1024 * 1024
 
 class ImportRefused(Exception):
     """The document cannot be imported; `str` tells the operator why, without quoting it."""
+
+
+class AnotherLogin(Exception):
+    """The login is not the one it was to renew; `str` names its account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +48,27 @@ def import_credential(document: bytes | str, *, provider: str | None = None) -> 
         raise ImportRefused(f"The document is not JSON: {error}.") from error
     except InvalidDocument as error:
         raise ImportRefused(str(error)) from error
+    return store(slug, grant)
+
+
+def store(slug: str, grant: Grant, *, only: OAuthCredential | None = None) -> Imported:
+    """Keep a login, on disk when this returns: a known one keeps its row, device id and history, and gets the new tokens.
+
+    :param only: the credential that it must be the login of; nothing is written for any other.
+    :raises AnotherLogin: it is not.
+    """
     with durable_commits(), transaction.atomic():
-        return _store(slug, grant)
+        known = OAuthCredential.objects.select_for_update().filter(provider=slug, subject=grant.subject).first()
+        if only is not None and (known is None or known.pk != only.pk):
+            raise AnotherLogin(grant.email or grant.account_id)
+        return _write(slug, grant, known)
 
 
-def _store(slug: str, grant: Grant) -> Imported:
-    known = OAuthCredential.objects.select_for_update().filter(provider=slug, subject=grant.subject).first()
+def _write(slug: str, grant: Grant, known: OAuthCredential | None) -> Imported:
     credential = known or OAuthCredential(provider=slug, subject=grant.subject, openai_device_id=_device_id(grant))
     credential.email, credential.plan = grant.email, grant.plan
     credential.account_id, credential.user_id = grant.account_id, grant.user_id
-    credential.document_rest = dict(grant.rest)
+    credential.document_rest = dict(grant.rest) or credential.document_rest
     credential.imported_at = timezone.now()
     if credential.state == OAuthCredential.State.NEEDS_SIGN_IN:
         credential.become(OAuthCredential.State.ACTIVE, "")

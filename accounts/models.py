@@ -9,6 +9,7 @@ import uuid
 from datetime import datetime
 from typing import ClassVar
 
+from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
@@ -57,6 +58,7 @@ class OAuthCredential(models.Model):
             models.UniqueConstraint(fields=["provider", "subject"], name="credential_once_per_login"),
         ]
         ordering: ClassVar = ["id"]
+        permissions: ClassVar = [("export_oauthcredential", "Can export credential with its tokens")]
         verbose_name = "credential"
 
     def __str__(self) -> str:
@@ -94,6 +96,34 @@ class CredentialTokens(models.Model):
 
     def __str__(self) -> str:
         return f"tokens of credential {self.pk}"
+
+
+class PendingSignIn(models.Model):
+    """A sign-in that somebody has begun: theirs alone, in the session they began it in, for minutes, and for one use.
+
+    `session_digest` is a keyed hash of that session's key; `sealed` holds the link, the code and what the provider keeps.
+    `used_at` is set by whoever finishes it, before the provider is asked; then one of the last three says what came of it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    provider = models.CharField(max_length=64)
+    method = models.CharField(max_length=64)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    session_digest = models.BinaryField(max_length=32)
+    credential = models.ForeignKey(OAuthCredential, models.CASCADE, null=True, related_name="+")
+    sealed = models.BinaryField()
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField(db_index=True)
+    used_at = models.DateTimeField(null=True)
+    outcome = models.ForeignKey(OAuthCredential, models.SET_NULL, null=True, related_name="+")
+    refusal = models.CharField(max_length=600, blank=True)
+    another_login = models.CharField(max_length=254, blank=True)
+
+    class Meta:
+        verbose_name = "pending sign-in"
+
+    def __str__(self) -> str:
+        return f"sign-in {self.pk}"
 
 
 class QuotaReading(models.Model):

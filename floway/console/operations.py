@@ -122,7 +122,7 @@ def _first_run(standings: Sequence[Standing] | None, traffic: Traffic | None) ->
         bool(traffic and traffic.totals["completed"]) or Exchange.objects.filter(status=Exchange.Status.COMPLETED).exists()
     )
     return [
-        Step("Import a credential", bool(standings), reverse("admin:accounts_oauthcredential_add"), "Import"),
+        Step("Sign in with an account of yours", bool(standings), reverse("admin:accounts_oauthcredential_sign_in"), "Sign in"),
         Step("Issue an API key", ApiKey.objects.exists(), reverse("admin:accounts_apikey_add"), "Issue"),
         Step("Make the first call", answered, "", ""),
     ]

@@ -2,8 +2,8 @@
 
 A turn goes *identify → claim → prepare → stream → settle*. Only a provider can read ids out of a request, only the gateway
 numbers and stores. What a provider wants kept goes out as an opaque JSON value and comes back to the same provider only.
-Hooks are pure but for the verbs that say they speak to the network (`stream`, `models`, `refresh`); none of them keeps
-anything about a request between calls.
+Hooks are pure but for the verbs that say they speak to the network (`stream`, `models`, `refresh`, the two of a sign-in); none
+of them keeps anything about a request between calls.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, Protocol, runtime_checkable
 
 from floway.wire.headers import HeaderLine, Headers
@@ -382,6 +382,66 @@ class InvalidDocument(ValueError):
     """An imported document is not a login; `str` says why without quoting it."""
 
 
+@dataclass(frozen=True, slots=True)
+class SignInField:
+    """Something that a person brings back from the provider's pages: one line of text."""
+
+    label: str
+    help_text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SignInMethod:
+    """One way to sign in, in words for people; the gateway renders it and knows no more of it.
+
+    :param steps: what the person does, sentence by sentence.
+    :param redirect_uri: the address that the provider sends the person's browser to at the end, or None where it sends it
+        nowhere. It is on the person's own machine, so a gateway elsewhere cannot be reached there.
+    :param callback: asks for the address that the browser was sent to; None where the provider is asked instead.
+    """
+
+    slug: str
+    label: str
+    help_text: str
+    steps: tuple[str, ...]
+    redirect_uri: str | None = None
+    callback: SignInField | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SignInStart:
+    """A sign-in that has begun.
+
+    :param url: for the person to open. :param user_code: for the person to type in there; a secret while it lasts.
+    :param state: opaque; kept sealed and given back when it is finished.
+    :param poll: how long to wait between two attempts to finish it, where the provider is asked.
+    :param lifetime: how long the provider holds it open, if it says.
+    """
+
+    url: str = field(repr=False)
+    state: JSON = field(repr=False)
+    user_code: str | None = field(default=None, repr=False)
+    poll: timedelta | None = None
+    lifetime: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """The person has not come to the end of the provider's pages."""
+
+
+class SignInRefused(Exception):
+    """A sign-in cannot be finished; `message` tells the person why, without quoting what was sent.
+
+    :param again: nothing has been used up: the same sign-in may be finished with something else, or later.
+    """
+
+    def __init__(self, message: str, *, again: bool = False) -> None:
+        super().__init__(message)
+        self.message = message
+        self.again = again
+
+
 class RefreshRefused(Exception):
     """The authority answered a refresh with a refusal.
 
@@ -470,4 +530,27 @@ class ResponsesProvider(Protocol):
 
         :raises RefreshRefused: the authority said no.
         :raises UpstreamUnreachable: no answer; whether the token was consumed is unknown.
+        """
+
+    def export_credential(self, account: Account, tokens: TokenGrant, refreshed_at: datetime | None) -> JSONObject:
+        """The login as a document that `import_credential` reads back, device id included. Pure.
+
+        :param refreshed_at: when the tokens were had; None where that is not known.
+        """
+
+    def sign_in_methods(self) -> Sequence[SignInMethod]:
+        """How a person can sign in, the best way first. Pure."""
+
+    def begin_sign_in(self, method: str, redirect_uri: str | None, entropy: Entropy) -> SignInStart:
+        """Begin a sign-in. Network.
+
+        :param redirect_uri: the method's own, or another that the provider is known to take.
+        :raises SignInRefused: the authority will not have it. :raises UpstreamUnreachable: no answer.
+        """
+
+    def finish_sign_in(self, method: str, state: JSON, callback: str | None) -> Grant | NotYet:
+        """Finish one. Network, unless `callback` is refused as it stands; it is parsed and never fetched.
+
+        :param callback: what the person brought back; None where the provider is asked.
+        :raises SignInRefused: see there. :raises UpstreamUnreachable: no answer; the sign-in may be used up.
         """

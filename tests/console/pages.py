@@ -7,6 +7,8 @@ from django.db.models import Model
 from django.urls import reverse
 
 OURS = ("accounts", "responses_app")
+ACTS = {"oauthcredential": ("disable", "enable", "sign_in_again", "export"), "apikey": ("rotate",)}
+OF_NO_ROW = ("oauthcredential_sign_in", "oauthcredential_add", "apikey_add")
 
 
 def changelists() -> list[str]:
@@ -23,9 +25,16 @@ def all_pages() -> list[str]:
             pages.append(reverse(f"{names}_change", args=[row.pk]))
             if model._meta.app_label == "accounts":
                 pages.append(reverse(f"{names}_history", args=[row.pk]))
-            acts = {"oauthcredential": ("disable", "enable"), "apikey": ("rotate",)}.get(str(model._meta.model_name), ())
+            acts = ACTS.get(str(model._meta.model_name), ())
+                str(model._meta.model_name), ()
+            )
             pages += [reverse(f"{names}_{act}", args=[row.pk]) for act in acts]
-    return [*pages, reverse("admin:accounts_oauthcredential_add"), reverse("admin:accounts_apikey_add")]
+    return [
+        *pages,
+        reverse("admin:accounts_oauthcredential_sign_in"),
+        reverse("admin:accounts_oauthcredential_add"),
+        reverse("admin:accounts_apikey_add"),
+    ]
 
 
 def _ours() -> list[type[Model]]:

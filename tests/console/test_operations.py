@@ -26,7 +26,7 @@ def open_steps() -> list[str]:
 
 
 def test_the_checklist_shrinks_step_by_step_and_disappears(operator: Client) -> None:
-    assert open_steps() == ["Import a credential", "Issue an API key", "Make the first call"]
+    assert open_steps() == ["Sign in with an account of yours", "Issue an API key", "Make the first call"]
     assert b"/v1/responses" in operator.get(reverse("admin:index")).content
     rows.make_credential()
     assert open_steps() == ["Issue an API key", "Make the first call"]

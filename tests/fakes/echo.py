@@ -23,12 +23,15 @@ from floway.providers.contract import (
     IdentityClaim,
     InvalidDocument,
     Model,
+    NotYet,
     PreparedRequest,
     QuotaWindow,
     RequestContext,
     ResolvedId,
     ResponsesRequest,
     ScopeStep,
+    SignInMethod,
+    SignInStart,
     SnapshotContext,
     SnapshotNote,
     TokenGrant,
@@ -36,7 +39,7 @@ from floway.providers.contract import (
     UpstreamResponse,
 )
 from floway.wire.headers import Headers
-from floway.wire.json import JSON
+from floway.wire.json import JSON, JSONObject
 
 
 class Memory:
@@ -131,3 +134,15 @@ class EchoProvider:
 
     def refresh(self, account: Account, refresh_token: str) -> TokenGrant:
         return TokenGrant("token", refresh_token, None, None)
+
+    def export_credential(self, account: Account, tokens: TokenGrant, refreshed_at: datetime | None) -> JSONObject:
+        return {"name": account.account_id}
+
+    def sign_in_methods(self) -> Sequence[SignInMethod]:
+        return (SignInMethod("shout", "By shouting", "Shout, and wait.", ("Shout.",)),)
+
+    def begin_sign_in(self, method: str, redirect_uri: str | None, entropy: Entropy) -> SignInStart:
+        return SignInStart("echo:", state="somebody")
+
+    def finish_sign_in(self, method: str, state: JSON, callback: str | None) -> Grant | NotYet:
+        return self.import_credential({"name": state})

@@ -31,6 +31,7 @@ _ZSTD_LEVEL = 3
 _CATALOGUE_BYTES = 8 * 1024 * 1024
 _TOKEN_ANSWER_BYTES = 256 * 1024
 _SMALL_ANSWER_SECONDS = 30.0
+_SIGN_IN_HEADERS = ("content-type", "accept", "host", "content-length")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,24 @@ class Client:
         request = _framed("POST", f"{self.auth_url}/oauth/token", self.profile.refresh_headers, headers, body)
         response = self._exchange(request, self._session(account))
         return oauth.read_refresh(response.status, self._small_body(response, _TOKEN_ANSWER_BYTES))
+
+    def ask_authority(self, path: str, content_type: str, body: bytes) -> tuple[int, bytes]:
+        """A question to the auth server before there is an account: status and body of its answer.
+
+        Header lines are those of the official client's bare HTTP client (public source, not captured): no originator, no user
+        agent, no cookies.
+
+        :raises UpstreamUnreachable: it said nothing.
+        """
+        headers: dict[str, str | None] = {"content-type": content_type, "accept": "*/*"}
+        request = _framed("POST", f"{self.auth_url}{path}", _SIGN_IN_HEADERS, headers, body)
+        response = transport.send(
+            request,
+            session=f"{self.slug}:sign-in",
+            connect_timeout=self.connect_timeout,
+            answer_timeout=min(self.answer_timeout, _SMALL_ANSWER_SECONDS),
+        )
+        return response.status, self._small_body(response, _TOKEN_ANSWER_BYTES)
 
     def _session(self, account: Account) -> str:
         return f"{self.slug}:{account.credential_id}"

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from floway.providers.codex.protocol.ids import is_uuid4
 from floway.providers.codex.protocol.upstream_text import sentence, word
-from floway.providers.contract import Grant, InvalidDocument, RefreshRefused, TokenGrant
+from floway.providers.contract import Account, Grant, InvalidDocument, RefreshRefused, TokenGrant
 from floway.wire.json import JSON, InvalidJSON, JSONObject, loads
 
 CLIENT_ID = "app_EMoamEEZ73f0CkXaXp7hrann"
@@ -53,6 +53,7 @@ class Claims:
     user_id: str = ""
     plan: str = ""
     expires_at: datetime | None = None
+    audience: tuple[str, ...] = ()
 
 
 def claims(token: str | None) -> Claims:
@@ -65,7 +66,12 @@ def claims(token: str | None) -> Claims:
         user_id=_first_text(auth.get("chatgpt_user_id"), auth.get("user_id"), payload.get("sub")),
         plan=_first_text(auth.get("chatgpt_plan_type")),
         expires_at=_expiry(payload.get("exp")),
+        audience=_audience(payload.get("aud")),
     )
+
+
+def _audience(value: JSON) -> tuple[str, ...]:
+    return tuple(entry for entry in (value if isinstance(value, list) else [value]) if isinstance(entry, str))
 
 
 def _payload(token: str) -> JSONObject:
@@ -167,6 +173,23 @@ def _rest(document: JSONObject) -> dict[str, JSON]:
             or (isinstance(value, str) and sentence(value) == value and len(value) <= _LONGEST_REST)
         )
     }
+
+
+# --- export ---
+
+
+def write_document(account: Account, tokens: TokenGrant, refreshed_at: datetime | None) -> dict[str, JSON]:
+    """An `auth.json` as the official client keeps it, and the device id that it would not know."""
+    kept = {
+        "id_token": tokens.id_token,
+        "access_token": tokens.access_token,
+        "refresh_token": tokens.refresh_token,
+        "account_id": account.account_id,
+    }
+    document: dict[str, JSON] = {"auth_mode": "chatgpt", "OPENAI_API_KEY": None, "tokens": kept}
+    if refreshed_at is not None:
+        document["last_refresh"] = refreshed_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return {**account.extras, **document, _DEVICE_ID[0]: account.device_id}
 
 
 # --- refresh ---

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from floway.providers.codex import host, oauth, state
+from floway.providers.codex import authorization, host, oauth, signing_in, state
 from floway.providers.codex.client import Client
 from floway.providers.codex.protocol import answer, dialect, failures, identity, quota, request, surfaces
 from floway.providers.codex.protocol.profiles import PROFILES
@@ -17,11 +17,14 @@ from floway.providers.contract import (
     Failure,
     Grant,
     IdentityClaim,
+    NotYet,
     PreparedRequest,
     QuotaWindow,
     RequestContext,
     ResponsesRequest,
     ScopeStep,
+    SignInMethod,
+    SignInStart,
     SnapshotContext,
     SnapshotNote,
     TokenGrant,
@@ -29,7 +32,7 @@ from floway.providers.contract import (
     UpstreamResponse,
 )
 from floway.wire.headers import Headers
-from floway.wire.json import JSON
+from floway.wire.json import JSON, JSONObject
 
 _NEARLY_EXPIRED = timedelta(minutes=10)
 
@@ -142,3 +145,19 @@ class CodexProvider:
         expires_at = account.access_expires_at
         good = expires_at is not None and expires_at - self._clock() > _NEARLY_EXPIRED
         return self._client.refresh(account, refresh_token, "unauthorized_recovery" if good else "proactive_expiry")
+
+    def export_credential(self, account: Account, tokens: TokenGrant, refreshed_at: datetime | None) -> JSONObject:
+        """See ResponsesProvider."""
+        return oauth.write_document(account, tokens, refreshed_at)
+
+    def sign_in_methods(self) -> Sequence[SignInMethod]:
+        """See ResponsesProvider."""
+        return authorization.METHODS
+
+    def begin_sign_in(self, method: str, redirect_uri: str | None, entropy: Entropy) -> SignInStart:
+        """See ResponsesProvider."""
+        return signing_in.begin(self._client, method, redirect_uri, entropy)
+
+    def finish_sign_in(self, method: str, state: JSON, callback: str | None) -> Grant | NotYet:
+        """See ResponsesProvider."""
+        return signing_in.finish(self._client, method, state, callback)

@@ -10,6 +10,7 @@ from typing import Any
 
 from floway.providers.codex.simulated import answers, refusals
 from floway.providers.codex.simulated.answers import Event, Ids, Turn
+from floway.providers.codex.simulated.authority import ACCESS_SECONDS, Authority
 from floway.providers.codex.simulated.http import Exchange, Request
 from floway.providers.codex.simulated.logins import bearer_claims, read_refresh_token
 from floway.providers.codex.simulated.refusals import Refusal
@@ -22,7 +23,6 @@ _HEADERS = (
     ("openai-organization", "org-simulated"),
     ("x-models-etag", '"simulated-1"'),
 )
-_ACCESS_SECONDS = 10 * 24 * 3600
 
 
 def frame(event: Event) -> bytes:
@@ -46,6 +46,8 @@ class Backend:
         """Refresh tokens in the order they came."""
         self.turn_state: str | None = None
         """What streamed answers give as the state of their turn."""
+        self.authority = Authority(clock)
+        """Who gives logins."""
         self._clock = clock
         self._pause = pause
         self._consumed: set[str] = set()
@@ -61,6 +63,8 @@ class Backend:
             ("GET", "/backend-api/wham/accounts/check"): self._accounts,
         }
         request = exchange.request
+        if self.authority.handle(exchange):
+            return
         if (request.method, request.path) == ("POST", "/oauth/token"):
             self._token(exchange)
             return
@@ -154,7 +158,7 @@ class Backend:
             exchange.answer_json(401, _oauth_error("refresh_token_invalidated", "Your refresh token is not valid."))
         else:
             login, serial = known
-            expires_at = int(self._clock()) + _ACCESS_SECONDS
+            expires_at = int(self._clock()) + ACCESS_SECONDS
             tokens = login.document(expires_at, serial + 1)["tokens"]
             exchange.answer_json(200, {name: tokens[name] for name in ("id_token", "access_token", "refresh_token")})
 

@@ -14,7 +14,15 @@ from urllib.parse import urlsplit
 
 import zstandard
 
-_REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 429: "Too Many Requests"}
+_REASONS = {
+    200: "OK",
+    302: "Found",
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    429: "Too Many Requests",
+}
 _LARGEST_HEAD = 256 * 1024
 
 HeaderLines = Iterable[tuple[str, str]]

@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-_CLIENT = "app_EMoamEEZ73f0CkXaXp7hrann"
+CLIENT = "app_EMoamEEZ73f0CkXaXp7hrann"
 _CLAIMS = "https://api.openai.com/auth"
 _REFRESH_MARK = "rt_simulated."
 
@@ -28,7 +28,7 @@ class Login:
 
     def id_token(self, expires_at: int, serial: int = 0) -> str:
         """Says who the person is."""
-        claims = {"aud": [_CLIENT], "exp": expires_at, "jti": f"id-{serial}", "email": self.email, "email_verified": True}
+        claims = {"aud": [CLIENT], "exp": expires_at, "jti": f"id-{serial}", "email": self.email, "email_verified": True}
         return _token({**claims, **self._claims()})
 
     def refresh_token(self, serial: int = 0) -> str:
