@@ -180,7 +180,7 @@ class CredentialAdmin(SignInPages, ExportPages, LastingAdmin):
         lines = format_html_join("", "<li>{}</li>", ((allowance(reading, now),) for reading in credential.quota.all()))
         return format_html('<ul class="meters">{}</ul>', lines) if lines else markup.NOTHING
 
-    @admin.display(description="imported")
+    @admin.display(description="signed in or imported")
     def imported(self, credential: OAuthCredential) -> SafeString:
         """Last time, and the first."""
         return format_html("{} (first {})", markup.stamp(credential.imported_at), markup.stamp(credential.created_at))

@@ -11,7 +11,6 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.decorators import method_decorator
-from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 
 from accounts import signing_in
@@ -63,7 +62,6 @@ class SignInPages(AnyModelAdmin):
 
     # --- finish ---
 
-    @method_decorator(never_cache)
     @method_decorator(sensitive_post_parameters("callback"))
     def sign_in_view(self, request: HttpRequest, pending_id: UUID) -> HttpResponse:
         """What there is to do; posting finishes it."""

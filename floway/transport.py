@@ -194,7 +194,9 @@ def send(request: UpstreamRequest, *, session: str, connect_timeout: float, answ
     prepared = requests.PreparedRequest()
     prepared.method = request.method
     prepared.url = request.url
-    prepared.headers = CaseInsensitiveDict({"accept-encoding": SKIP_HEADER, **dict(request.headers)})
+    stated = {name.lower() for name, _ in request.headers}
+    unsaid = {name: SKIP_HEADER for name in ("accept-encoding", "user-agent") if name not in stated}
+    prepared.headers = CaseInsensitiveDict({**unsaid, **dict(request.headers)})
     prepared.body = request.body or None  # requests would send an empty one in chunks
     try:
         answer = held.adapter.send(prepared, stream=True, timeout=(connect_timeout, answer_timeout), proxies={})

@@ -26,15 +26,8 @@ def all_pages() -> list[str]:
             if model._meta.app_label == "accounts":
                 pages.append(reverse(f"{names}_history", args=[row.pk]))
             acts = ACTS.get(str(model._meta.model_name), ())
-                str(model._meta.model_name), ()
-            )
             pages += [reverse(f"{names}_{act}", args=[row.pk]) for act in acts]
-    return [
-        *pages,
-        reverse("admin:accounts_oauthcredential_sign_in"),
-        reverse("admin:accounts_oauthcredential_add"),
-        reverse("admin:accounts_apikey_add"),
-    ]
+    return [*pages, *(reverse(f"admin:accounts_{name}") for name in OF_NO_ROW)]
 
 
 def _ours() -> list[type[Model]]:
