@@ -40,7 +40,7 @@ def test_no_page_shows_a_token_a_key_or_content(operator: Client) -> None:
 
 def test_tokens_and_hashes_are_not_registered_as_things_to_look_at() -> None:
     registered = {model.__name__ for model in admin.site._registry}
-    assert not registered & {"CredentialTokens", "ApiKeySecret", "Provenance", "RecallKey"}
+    assert not registered & {"CredentialTokens", "ApiKeySecret", "PendingSignIn", "Provenance", "RecallKey"}
 
 
 def test_every_page_carries_the_strict_policy_and_nothing_inline(operator: Client) -> None:
