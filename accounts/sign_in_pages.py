@@ -133,7 +133,7 @@ class SignInPages(AnyModelAdmin):
 
 
 def _slugs(credential: OAuthCredential | None) -> tuple[str, ...]:
-    return registry.slugs() if credential is None else (credential.provider,)
+    return tuple(slug for slug in registry.slugs() if credential is None or slug == credential.provider)
 
 
 def _person(request: HttpRequest) -> Person:

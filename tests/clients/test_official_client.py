@@ -37,15 +37,6 @@ enabled = false
 """
 
 
-@pytest.fixture(scope="session")
-def executable() -> str:
-    named = os.environ.get("FLOWAY_TEST_CODEX_BIN")
-    assert named, "set FLOWAY_TEST_CODEX_BIN to the official client's executable"
-    routes = Path("/proc/net/route").read_text().splitlines()[1:]
-    assert not routes, "this test runs in a network namespace with loopback alone: `make test-cli`"
-    return named
-
-
 class Client:
     """The client with a home and a project of its own."""
 

@@ -20,7 +20,9 @@ from django.utils import timezone
 from accounts.importing import import_credential
 from accounts.models import ApiKey, OAuthCredential, PendingSignIn
 from accounts.tokens import held
+from floway.console.csp import POLICY
 from tests.console.people import signed_in, superuser
+from tests.console.test_pages import INLINE
 from tests.fakes import person
 from tests.fakes.caller import Caller, text_of
 from tests.fakes.tokens import ALICE, BOB, document
@@ -122,7 +124,7 @@ def test_the_code_is_exchanged_form_encoded_with_the_proof_key(operator: Client,
     finish(operator, step, go_through(operator, step))
     sent = next(request for request in upstream.requests if request.path == "/oauth/token")
     names = [name for name, _ in (pair.split("=") for pair in sent.body.decode().split("&"))]
-    assert names == ["grant_type", "code", "redirect_uri", "client_id", "code_verifier"]
+    assert names == ["grant_type", "client_id", "code", "redirect_uri", "code_verifier"]
     assert [name.lower() for name, _ in sent.headers] == ["content-type", "accept", "host", "content-length"]
 
 
@@ -422,6 +424,19 @@ def test_signing_in_takes_permissions(dead: OAuthCredential, upstream: FakeUpstr
         assert viewer.get(url).status_code == 403
         assert viewer.post(url, {"method": "codex:browser"}).status_code == 403
     assert upstream.requests == []
+
+
+def test_every_page_of_a_sign_in_keeps_the_strict_policy(
+    dead: OAuthCredential, operator: Client, upstream: FakeUpstream
+) -> None:
+    upstream.authority.login = BOB
+    browser, device, over = begin(operator), begin(operator, "device"), begin(operator, "browser", dead)
+    submit(operator, over, go_through(operator, over))
+    for url in (START, again(dead), browser, device, over):
+        answer = operator.get(url)
+        assert answer.status_code == 200
+        assert answer["content-security-policy"] == POLICY
+        assert not INLINE.search(answer.content), url
 
 
 # --- nothing shows ---

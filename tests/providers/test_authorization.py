@@ -33,10 +33,10 @@ def test_a_sign_in_draws_its_verifier_and_state_from_the_entropy_given() -> None
     assert (len(state["verifier"]), len(state["state"])) == (86, 43)
 
 
-def test_spaces_of_the_scope_are_percent_encoded_as_the_official_client_does() -> None:
+def test_the_link_is_encoded_as_the_official_client_encodes_it() -> None:
     url = authorization.authorize_url("https://auth.example", STATE)
-    assert "scope=openid%20profile%20email%20offline_access" in url
-    assert "redirect_uri=http%3A%2F%2Flocalhost%3A1455%2Fauth%2Fcallback" in url
+    assert "&scope=openid+profile+email+offline_access&" in url
+    assert "&redirect_uri=http%3A%2F%2Flocalhost%3A1455%2Fauth%2Fcallback&" in url
 
 
 def test_the_code_is_read_out_of_the_callback() -> None:
@@ -53,11 +53,11 @@ def test_an_error_counts_only_with_the_right_state() -> None:
     assert not right.value.again
 
 
-def test_an_exchange_is_written_in_the_order_of_the_public_source() -> None:
+def test_an_exchange_is_written_in_the_order_of_the_official_client() -> None:
     form = authorization.exchange_form("a/b", Exchange("verifier", authorization.REDIRECT_URI))
     assert form == (
-        b"grant_type=authorization_code&code=a%2Fb&redirect_uri=http%3A%2F%2Flocalhost%3A1455%2Fauth%2Fcallback"
-        b"&client_id=app_EMoamEEZ73f0CkXaXp7hrann&code_verifier=verifier"
+        b"grant_type=authorization_code&client_id=app_EMoamEEZ73f0CkXaXp7hrann&code=a%2Fb"
+        b"&redirect_uri=http%3A%2F%2Flocalhost%3A1455%2Fauth%2Fcallback&code_verifier=verifier"
     )
 
 

@@ -1,7 +1,8 @@
 """Signing in: what is said to the auth server and what its answers say. Values in, values out.
 
-Parameters, routes and answers are those of the official client's public source (openai/codex, `codex-rs/login`: `server.rs`,
-`pkce.rs`, `device_code_auth.rs`). Unlike the requests of a turn and of a refresh they were not captured.
+Captured from the official client 0.169.0: the link of a sign-in in the browser, and the requests of one with a code, its
+exchange included. Not captured, but taken from its public source (openai/codex, `codex-rs/login`: `server.rs`, `pkce.rs`,
+`device_code_auth.rs`): the exchange of a sign-in in the browser, and every answer of the auth server.
 """
 
 from __future__ import annotations
@@ -12,16 +13,18 @@ import hmac
 import re
 from dataclasses import dataclass, field
 from datetime import timedelta
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from floway.providers.codex import oauth
 from floway.providers.codex.protocol.upstream_text import sentence, word
 from floway.providers.contract import Entropy, Grant, InvalidDocument, SignInField, SignInMethod, SignInRefused
 from floway.wire.json import JSON, InvalidJSON, JSONObject, loads
 
+# The client asks for two more, to use its connectors with; the gateway has none.
 SCOPE = "openid profile email offline_access"
 # The login command's name for itself, whatever the client does afterwards.
 ORIGINATOR = "codex_cli_rs"
+# As the public source has it. 0.169.0 was seen to state 127.0.0.1 in the place of localhost.
 REDIRECT_URI = "http://localhost:1455/auth/callback"
 
 BROWSER = SignInMethod(
@@ -107,15 +110,15 @@ def authorize_url(auth_url: str, state: JSONObject) -> str:
         "response_type": "code",
         "client_id": oauth.CLIENT_ID,
         "redirect_uri": state["redirect_uri"],
-        "scope": SCOPE,
         "code_challenge": challenge(str(state["verifier"])),
         "code_challenge_method": "S256",
+        "state": state["state"],
+        "scope": SCOPE,
         "id_token_add_organizations": "true",
         "codex_cli_simplified_flow": "true",
-        "state": state["state"],
         "originator": ORIGINATOR,
     }
-    return f"{auth_url}/oauth/authorize?{urlencode(parameters, quote_via=quote)}"
+    return f"{auth_url}/oauth/authorize?{urlencode(parameters)}"
 
 
 def read_callback(state: JSONObject, callback: str) -> str:
@@ -212,15 +215,15 @@ def read_poll(status: int, body: bytes) -> tuple[str, str] | None:
 
 
 def exchange_form(code: str, exchange: Exchange) -> bytes:
-    """The body that turns a code into tokens, form-encoded, in the order of the public source."""
+    """The body that turns a code into tokens, form-encoded, in the client's order."""
     parameters = {
         "grant_type": "authorization_code",
+        "client_id": oauth.CLIENT_ID,
         "code": code,
         "redirect_uri": exchange.redirect_uri,
-        "client_id": oauth.CLIENT_ID,
         "code_verifier": exchange.verifier,
     }
-    return urlencode(parameters, quote_via=quote).encode()
+    return urlencode(parameters).encode()
 
 
 def read_grant(status: int, body: bytes) -> Grant:

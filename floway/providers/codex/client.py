@@ -121,8 +121,7 @@ class Client:
     def ask_authority(self, path: str, content_type: str, body: bytes) -> tuple[int, bytes]:
         """A question to the auth server before there is an account: status and body of its answer.
 
-        Header lines are those of the official client's bare HTTP client (public source, not captured): no originator, no user
-        agent, no cookies.
+        Header lines as captured from the official client: no originator, no user agent, no cookies.
 
         :raises UpstreamUnreachable: it said nothing.
         """
