@@ -16,6 +16,7 @@ from accounts.exporting import export_credential
 from accounts.forms import PasswordForm
 from accounts.models import CredentialTokens, OAuthCredential
 from accounts.pages import AnyModelAdmin, address, changeable, page
+from floway import markup
 from floway.sealing import CannotUnseal
 from floway.wire.json import dumps
 
@@ -51,7 +52,7 @@ class ExportPages(AnyModelAdmin):
             else:
                 self.log_change(request, credential, "Exported with its tokens.")
                 return _download(document)
-        return page(self, request, "console/export.html", f"Export {credential}", form=form, row=credential)
+        return page(self, request, "console/export.html", f"Export {markup.clean(credential)}", form=form, row=credential)
 
     def _is_owner(self, request: HttpRequest, credential: OAuthCredential, form: PasswordForm) -> bool:
         if _tries(request) >= _MOST_TRIES:
