@@ -8,9 +8,17 @@ import sys
 def main() -> None:
     """Run the command that the arguments name."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "floway.settings")
+    from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
+    from django.db import OperationalError
 
-    execute_from_command_line(sys.argv)
+    os.umask(0o077)  # what the gateway writes is for its owner alone
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        sys.exit(f"floway: {error}")
+    except OperationalError as error:
+        sys.exit(f"floway: the database cannot be used: {error}")
 
 
 if __name__ == "__main__":

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
+import time
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from floway import logs
+
+log = logging.getLogger(__name__)
 
 _PROBES = frozenset({"/healthz", "/readyz"})
 _PROBES = frozenset({"/healthz", "/readyz"})
@@ -25,8 +29,11 @@ class RequestIdMiddleware:
         """Answers carry the id whatever made them."""
         request.floway_request_id = request_id = f"req_{secrets.token_hex(16)}"  # type: ignore[attr-defined] # ours
         logs.request_id.set(request_id)
+        began = time.monotonic()
         response = self.get_response(request)
         response["x-request-id"] = request_id
+        took = (time.monotonic() - began) * 1000
+        log.info("%s %s %s in %.0f ms", request.method, request.path, response.status_code, took)
         return response
 
 

@@ -8,6 +8,8 @@ import os
 import secrets
 from pathlib import Path
 
+from django.core.exceptions import ImproperlyConfigured
+
 NAMES = ("SECRET_KEY", "FLOWAY_ENCRYPTION_KEYS", "FLOWAY_LOOKUP_KEY")
 
 
@@ -23,17 +25,27 @@ def _generate() -> dict[str, str]:
 
 
 def load(path: Path) -> dict[str, str]:
-    """The secrets in `path`, or an empty dict where there is no such file."""
+    """The secrets in `path`, or an empty dict where there is no such file.
+
+    :raises ImproperlyConfigured: it cannot be read, or is damaged.
+    """
     try:
         document = json.loads(path.read_text())
     except FileNotFoundError:
         return {}
+    except (OSError, ValueError) as error:
+        raise ImproperlyConfigured(f"{path} cannot be read; restore it from your backup. ({type(error).__name__})") from error
+    if not isinstance(document, dict):
+        raise ImproperlyConfigured(f"{path} is damaged; restore it from your backup.")
     return {name: str(document[name]) for name in NAMES if name in document}
 
 
 def create(path: Path) -> dict[str, str]:
     """Make the file with mode 0600, and its folder for its owner alone; one that another process made first wins."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ImproperlyConfigured(f"The data directory {path.parent} cannot be made: {error.strerror}.") from error
     made = _generate()
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

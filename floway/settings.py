@@ -21,6 +21,17 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.FileAwareEnv()
 
+
+def _count(name: str, default: int, least: int = 1) -> int:
+    try:
+        value = int(env.str(name, default=str(default)))
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} must be a whole number.") from error
+    if value < least:
+        raise ImproperlyConfigured(f"{name} must be at least {least}.")
+    return value
+
+
 FLOWAY_DATA_DIR = Path(env.str("FLOWAY_DATA_DIR", default=str(BASE_DIR / "data"))).expanduser()
 
 # --- database -------------------------------------------------------------------------------------------------------------
@@ -39,8 +50,8 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
 elif _database["ENGINE"].startswith("django.db.backends.postgresql"):
     _database["ENGINE"] = "django.db.backends.postgresql"
     _database.setdefault("OPTIONS", {})["pool"] = {
-        "min_size": env.int("FLOWAY_DB_POOL_MIN", default=2),
-        "max_size": env.int("FLOWAY_DB_POOL_MAX", default=8),
+        "min_size": _count("FLOWAY_DB_POOL_MIN", 2),
+        "max_size": _count("FLOWAY_DB_POOL_MAX", 8),
         "timeout": 30,
     }
 else:
@@ -97,7 +108,7 @@ FLOWAY_LOOKUP_KEY = _key_bytes("FLOWAY_LOOKUP_KEY", _secret("FLOWAY_LOOKUP_KEY")
 
 DEBUG = False
 FLOWAY_BIND = env.str("FLOWAY_BIND", default="127.0.0.1:8000")
-FLOWAY_WORKERS = env.int("FLOWAY_WORKERS", default=2)
+FLOWAY_WORKERS = _count("FLOWAY_WORKERS", 2)
 FLOWAY_PUBLIC_URL = env.str("FLOWAY_PUBLIC_URL", default=f"http://{FLOWAY_BIND}").rstrip("/")
 FLOWAY_TRUSTED_PROXIES = env.list("FLOWAY_TRUSTED_PROXIES", default=[])
 _public = urlsplit(FLOWAY_PUBLIC_URL)
@@ -195,14 +206,14 @@ REST_FRAMEWORK = {
 
 # --- the gateway ----------------------------------------------------------------------------------------------------------
 
-FLOWAY_MAX_BODY_BYTES = env.int("FLOWAY_MAX_BODY_BYTES", default=64 * 1024 * 1024)
-FLOWAY_MAX_COMPACTION_BODY_BYTES = env.int("FLOWAY_MAX_COMPACTION_BODY_BYTES", default=128 * 1024 * 1024)
-FLOWAY_MAX_COMPACTION_SECONDS = env.int("FLOWAY_MAX_COMPACTION_SECONDS", default=900)
-FLOWAY_MAX_STREAM_SECONDS = env.int("FLOWAY_MAX_STREAM_SECONDS", default=3600)
-FLOWAY_UPSTREAM_IDLE_SECONDS = env.int("FLOWAY_UPSTREAM_IDLE_SECONDS", default=600)
-FLOWAY_UPSTREAM_CONNECT_SECONDS = env.int("FLOWAY_UPSTREAM_CONNECT_SECONDS", default=15)
-FLOWAY_KEEPALIVE_SECONDS = env.int("FLOWAY_KEEPALIVE_SECONDS", default=15)
-FLOWAY_MODELS_FRESH_SECONDS = env.int("FLOWAY_MODELS_FRESH_SECONDS", default=300)
+FLOWAY_MAX_BODY_BYTES = _count("FLOWAY_MAX_BODY_BYTES", 64 * 1024 * 1024)
+FLOWAY_MAX_COMPACTION_BODY_BYTES = _count("FLOWAY_MAX_COMPACTION_BODY_BYTES", 128 * 1024 * 1024)
+FLOWAY_MAX_COMPACTION_SECONDS = _count("FLOWAY_MAX_COMPACTION_SECONDS", 900)
+FLOWAY_MAX_STREAM_SECONDS = _count("FLOWAY_MAX_STREAM_SECONDS", 3600)
+FLOWAY_UPSTREAM_IDLE_SECONDS = _count("FLOWAY_UPSTREAM_IDLE_SECONDS", 600)
+FLOWAY_UPSTREAM_CONNECT_SECONDS = _count("FLOWAY_UPSTREAM_CONNECT_SECONDS", 15)
+FLOWAY_KEEPALIVE_SECONDS = _count("FLOWAY_KEEPALIVE_SECONDS", 15)
+FLOWAY_MODELS_FRESH_SECONDS = _count("FLOWAY_MODELS_FRESH_SECONDS", 300)
 
 
 def _upstream_url(name: str, default: str) -> str:
@@ -234,6 +245,9 @@ FLOWAY_PROVIDERS: dict[str, dict[str, Any]] = {
 
 # --- logs -----------------------------------------------------------------------------------------------------------------
 
+_log_level = env.str("FLOWAY_LOG_LEVEL", default="INFO").upper()
+if _log_level not in {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}:
+    raise ImproperlyConfigured("FLOWAY_LOG_LEVEL must be DEBUG, INFO, WARNING, ERROR or CRITICAL.")
 FLOWAY_LOG_FORMAT = env.str("FLOWAY_LOG_FORMAT", default="console")
 if FLOWAY_LOG_FORMAT not in {"console", "json"}:
     raise ImproperlyConfigured("FLOWAY_LOG_FORMAT must be console or json.")
@@ -252,9 +266,11 @@ LOGGING = {
             "formatter": FLOWAY_LOG_FORMAT,
         }
     },
-    "root": {"handlers": ["stderr"], "level": env.str("FLOWAY_LOG_LEVEL", default="INFO")},
+    "root": {"handlers": ["stderr"], "level": _log_level},
     "loggers": {
         "django.server": {"handlers": [], "propagate": True},
-        "django.request": {"handlers": [], "propagate": True, "level": "ERROR"},
+        # Our own line per request says what became of it, and why.
+        "django.request": {"handlers": [], "propagate": False},
+        "django.security.DisallowedHost": {"handlers": [], "propagate": False},
     },
 }

@@ -203,6 +203,7 @@ def is_dialect(headers: Headers) -> bool:
 
 def error_response(error: ApiError, *, dialect: bool) -> Response:
     """The envelope; official clients retry most 4xx as if they could pass, so they are told 400 for what cannot."""
+    log.info("%s %s: %s", error.http_status, error.code, error.message)
     status = error.http_status
     if dialect and error.is_permanent and status != _RATE_LIMITED:
         status = 400

@@ -26,6 +26,8 @@ class Command(BaseCommand):
         """Copy; the copy is readable by its owner alone, and appears under its name only when it is whole."""
         if connection.vendor != "sqlite":
             raise CommandError("This is for SQLite. Use pg_dump for PostgreSQL.")
+        if file.exists():
+            raise CommandError(f"{file} is there already. Name a file that is not: a backup replaces nothing.")
         draft = file.with_name(f".{file.name}.{os.getpid()}")
         try:
             os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
