@@ -1,7 +1,7 @@
 """The state machine of a credential: what each outcome of an upstream call makes of it, why, until when, and what to do.
 
-Every call feeds it: turns, catalogues, refreshes. The table below is the whole of it. Timed states lapse by the clock, and
-their holds grow until something succeeds. A refusal in front of the service is no failure of the account: it is held, never condemned.
+Every call feeds it: turns, catalogues, refreshes. The table below is the whole of it. Timed states lapse by the clock. A
+refusal in front of the service is no failure of the account: it is held, a little longer each time, and never condemned.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ ADVICE: Mapping[OAuthCredential.State, str] = MappingProxyType(
     {
         State.ACTIVE: "",
         State.RATE_LIMITED: "Nothing: it is used again when the hold ends.",
-        State.EDGE_BLOCKED: "Look at the network this gateway calls from: the account was not even looked at. It is tried again "
-        "when the hold ends.",
+        State.EDGE_BLOCKED: "Look at the network that this gateway calls from: the account was not even looked at. "
+        "It is tried again when the hold ends.",
         State.NEEDS_SIGN_IN: "Sign in again: row, device id and conversations stay.",
         State.DISABLED: "Enable it when it shall be used again.",
     }
