@@ -60,7 +60,8 @@ class Held:
     refresh_token: str = field(repr=False)
 
 
-def _owner(credential_id: int) -> str:
+def owner_of(credential_id: int) -> str:
+    """Whose the envelopes are."""
     return f"credential:{credential_id}"
 
 
@@ -75,7 +76,7 @@ def sealed_columns(credential_id: int, grant: TokenGrant) -> dict[str, object]:
     for name in ("access_token", "refresh_token", "id_token"):
         token = getattr(grant, name)
         if token is not None:
-            columns[name] = seal_text(token, purpose=name, owner=_owner(credential_id))
+            columns[name] = seal_text(token, purpose=name, owner=owner_of(credential_id))
     if grant.refresh_token is not None:
         columns["refresh_fingerprint"] = fingerprint(grant.refresh_token)
     return columns
@@ -84,7 +85,7 @@ def sealed_columns(credential_id: int, grant: TokenGrant) -> dict[str, object]:
 def held(credential: OAuthCredential) -> Held:
     """The credential as its row stands; `credential.tokens` is read if it was not joined."""
     row = credential.tokens
-    owner = _owner(credential.pk)
+    owner = owner_of(credential.pk)
     account = Account(
         credential_id=credential.pk,
         account_id=credential.account_id,
@@ -209,6 +210,7 @@ class _Exchange:
 
     def __init__(self, credential: OAuthCredential, current: Held, holder: str, lasts: bool) -> None:
         self.credential, self.current, self.lasts = credential, current, lasts
+        self.refused = not lasts and not is_stale(current.account, timezone.now())
         self.id = credential.pk
         self._held = CredentialTokens.objects.filter(
             pk=credential.pk, lease_holder=holder, refresh_fingerprint=current.fingerprint
@@ -248,7 +250,8 @@ class _Exchange:
         try:
             return self._send()
         except RefreshRefused as refusal:
-            return self._refused(refusal, interrupted)
+            self._refused(refusal, interrupted)
+            return None
         except UpstreamUnreachable as error:
             self._note_failure(f"No answer: {error}", answered=not error.sent)
             raise unavailable() from error
@@ -278,7 +281,8 @@ class _Exchange:
         timer.start()
         try:
             with transport.cancellable(cancellation):
-                return registry.get(self.credential.provider).refresh(self.current.account, self.current.refresh_token)
+                provider = registry.get(self.credential.provider)
+                return provider.refresh(self.current.account, self.current.refresh_token, refused=self.refused)
         finally:
             timer.cancel()
 

@@ -534,9 +534,10 @@ class ResponsesProvider(Protocol):
         :raises InvalidDocument: it holds none.
         """
 
-    def refresh(self, account: Account, refresh_token: str) -> TokenGrant:
+    def refresh(self, account: Account, refresh_token: str, *, refused: bool = False) -> TokenGrant:
         """Exchange the refresh token. Network; the old one may be dead whatever the outcome.
 
+        :param refused: the upstream has refused the access token although it had not run out.
         :raises RefreshRefused: the authority said no.
         :raises UpstreamUnreachable: no answer; whether the token was consumed is unknown.
         """

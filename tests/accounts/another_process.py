@@ -1,6 +1,6 @@
 """Run as a program: another process on the test's database that wants a fresh token, and may be told where to be killed.
 
-Arguments: credential id, and a step. It says "ready", waits for a line, then prints the access token's serial, or why there is none.
+Arguments: credential id, and a step. It says "ready", waits for a line, then prints the access token, or why there is none.
 """
 
 from __future__ import annotations

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from accounts import quarantine, tokens
 from accounts.models import CredentialTokens, OAuthCredential
 from floway.providers import registry
+from floway.wire.errors import Unavailable
 from tests.accounts.authority import Authority
 from tests.fakes.factories import make_credential
 from tests.fakes.tokens import ALICE, LONG_AGO
@@ -144,7 +145,7 @@ def test_an_answer_that_was_lost_is_asked_for_once_more_when_nothing_is_left_to_
     if step == "sent":
         authority.close_gate(uses_up_first=True)
     killed_at(step, authority, credential)
-    with pytest.raises(tokens.Unavailable):
+    with pytest.raises(Unavailable):
         wanted(credential)
     assert authority.exchanges == [ALICE.refresh_token(0)] * 2
     dead = OAuthCredential.objects.get(pk=credential.pk)
@@ -182,8 +183,9 @@ def test_many_processes_that_want_one_expired_login_make_one_exchange(authority:
     assert state(credential) == "active"
 
 
-def test_a_commit_that_the_database_refuses_is_adopted_by_the_next(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
-    from django.db import DatabaseError
+def test_a_commit_that_the_database_refuses_is_adopted_by_the_next(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
 
     credential = make_credential(expires_at=LONG_AGO)
     commit = tokens.commit
