@@ -154,7 +154,7 @@ def is_due(row: CredentialTokens, now: datetime) -> bool:
     ahead = timedelta(seconds=settings.FLOWAY_REFRESH_AHEAD_SECONDS)
     if row.refreshed_at is not None and row.refreshed_at < row.access_expires_at:
         ahead = min(ahead, (row.access_expires_at - row.refreshed_at) / 5)
-    return row.access_expires_at - ahead * jitter <= now
+    return row.access_expires_at - max(ahead * jitter, tokens.STALE_BEFORE) <= now
 
 
 def tell(_: str) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from floway import transport
-from floway.addresses import may_be_reached
+from floway.addresses import is_address, may_be_reached
 from floway.providers.contract import UpstreamRequest, UpstreamUnreachable
 from floway.wire.json import JSONObject, dumps
 
@@ -44,7 +44,9 @@ def post(message: JSONObject, *, delivery: str, now: datetime) -> None:
         ("X-Floway-Signature", f"v1={signature(settings.FLOWAY_WEBHOOK_SECRET, timestamp, body)}"),
         ("Content-Length", str(len(body))),
     )
-    plain = url.startswith("http:")
+    plain, host = url.startswith("http:"), urlsplit(url).hostname or ""
+    if is_address(host) and not may_be_reached(host, loopback_only=plain):
+        raise NotDelivered("an address that must not be called")
     try:
         with transport.reaching(lambda address: may_be_reached(address, loopback_only=plain)):
             answer = transport.send(

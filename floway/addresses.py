@@ -10,6 +10,15 @@ _METADATA = frozenset(
 )
 
 
+def is_address(host: str) -> bool:
+    """Is this the host of a URL by number, not by name?"""
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
 def may_be_reached(address: str, *, loopback_only: bool) -> bool:
     """Is this IP address one to send to? Not link-local, not a metadata service, not multicast or unspecified.
 
@@ -20,6 +29,8 @@ def may_be_reached(address: str, *, loopback_only: bool) -> bool:
     except ValueError:
         return False
     ip = getattr(parsed, "ipv4_mapped", None) or getattr(parsed, "sixtofour", None) or parsed
+    if ip.is_loopback:
+        return True
     if ip in _METADATA or ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip.is_reserved:
         return False
-    return bool(ip.is_loopback) or not loopback_only
+    return not loopback_only
