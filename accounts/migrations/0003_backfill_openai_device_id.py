@@ -34,6 +34,17 @@ def _batches(rows):
         last = batch[-1].pk
 
 
+def _write(connection, model, batch):
+    """One statement a row, sent together: a CASE over as many rows takes ten times as long to parse."""
+    column = model._meta.get_field("openai_device_id")
+    table, name, key = (
+        connection.ops.quote_name(text) for text in (model._meta.db_table, column.column, model._meta.pk.column)
+    )
+    rows = [(column.get_db_prep_save(row.openai_device_id, connection), row.pk) for row in batch]
+    with connection.cursor() as cursor:
+        cursor.executemany(f"UPDATE {table} SET {name} = %s WHERE {key} = %s", rows)
+
+
 def backfill(apps, schema_editor):
     """Fill what is empty."""
     alias = schema_editor.connection.alias
@@ -55,7 +66,7 @@ def backfill(apps, schema_editor):
                 row.openai_device_id = uuid.uuid4()
                 minted += 1
             taken.add(row.openai_device_id)
-        credentials.bulk_update(batch, ["openai_device_id"])
+        _write(schema_editor.connection, credentials.model, batch)
     if kept or minted:
         sys.stdout.write(f"\n    device ids: {kept} from imported documents, {minted} minted")
 
