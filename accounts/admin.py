@@ -67,10 +67,14 @@ class StateFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
         """One entry a state."""
-        return [("active", "usable"), ("needs_sign_in", "needs sign-in"), ("disabled", "disabled")]
+        state = OAuthCredential.State
+        named = [(str(value), value.label) for value in (*state.timed(), state.NEEDS_SIGN_IN, state.DISABLED)]
+        return [(str(state.ACTIVE), "usable"), *named]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """The rows in the state chosen."""
+        if self.value() == OAuthCredential.State.ACTIVE:
+            return queryset.filter(pk__in=OAuthCredential.objects.usable().values("pk"))
         return queryset.filter(state=self.value()) if self.value() else queryset
 
 
@@ -148,9 +152,10 @@ class CredentialAdmin(SignInPages, ExportPages, LastingAdmin):
     def health(self, credential: OAuthCredential) -> SafeString:
         """Its state and the reason for it."""
         found = health(credential, timezone.now())
-        return format_html(
-            "{} {}", found.badge, format_html('<div class="reason">{}</div>', found.reason) if found.reason else ""
-        )
+        lines = [found.reason, f"{found.advice}"]
+        told = format_html_join("", '<div class="reason">{}</div>', ((markup.clean(line),) for line in lines if line))
+        until = format_html(" {}", markup.relative(found.until, timezone.now())) if found.until else ""
+        return format_html("{}{} {}", found.badge, until, told)
 
     @admin.display(description="in this state")
     def since(self, credential: OAuthCredential) -> SafeString:
@@ -171,7 +176,12 @@ class CredentialAdmin(SignInPages, ExportPages, LastingAdmin):
         expired = row.access_expires_at is not None and row.access_expires_at <= now
         verb = "expired" if expired else "expires"
         refreshed = markup.relative(row.refreshed_at, now)
-        return format_html("{} {},<br>refreshed {}", verb, markup.relative(row.access_expires_at, now), refreshed)
+        failed = (
+            format_html('<div class="reason">last try: {}</div>', markup.clean(row.refresh_failure))
+            if row.refresh_failure
+            else ""
+        )
+        return format_html("{} {},<br>refreshed {}{}", verb, markup.relative(row.access_expires_at, now), refreshed, failed)
 
     @admin.display(description="allowances")
     def allowances(self, credential: OAuthCredential) -> SafeString:
@@ -219,7 +229,7 @@ class CredentialAdmin(SignInPages, ExportPages, LastingAdmin):
         if request.method != "POST":
             return confirmation(self, request, credential, act)
         state = OAuthCredential.State
-        source = {state.DISABLED} if act is ENABLE else {state.ACTIVE, state.NEEDS_SIGN_IN}
+        source = {state.DISABLED} if act is ENABLE else set(state) - {state.DISABLED}
         with transaction.atomic():
             for row in OAuthCredential.objects.select_for_update().filter(pk=credential.pk, state__in=source):
                 row.enter(state.ACTIVE if act is ENABLE else state.DISABLED, f"{act.verb}d by {request.user.get_username()}.")

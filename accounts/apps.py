@@ -1,6 +1,9 @@
 """Who may call, and with what."""
 
+from typing import Any
+
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class AccountsConfig(AppConfig):
@@ -8,3 +11,15 @@ class AccountsConfig(AppConfig):
 
     name = "accounts"
     verbose_name = "Accounts"
+
+    def ready(self) -> None:
+        """Register the checks; from the first migration on, the database knows its keys."""
+        from accounts import checks  # noqa: F401 - registering is its effect
+
+        post_migrate.connect(_establish, sender=self)
+
+
+def _establish(**_: Any) -> None:
+    from accounts import witness
+
+    witness.establish()

@@ -13,10 +13,10 @@ from django.db.models import DateTimeField, ExpressionWrapper, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from accounts import tokens
+from accounts import states, tokens
 from accounts.models import ModelCatalogue, OAuthCredential
 from floway.providers import registry
-from floway.providers.contract import Catalogue, Model, UpstreamUnreachable
+from floway.providers.contract import Catalogue, FailureKind, Model, UpstreamRefused, UpstreamUnreachable
 from floway.wire.errors import ApiError, Unavailable
 
 log = logging.getLogger(__name__)
@@ -53,10 +53,9 @@ def _refetch(credential_id: int) -> None:
 
 
 def _fetch(credential: OAuthCredential) -> Catalogue:
-    account = tokens.fresh(credential, timezone.now()).account
-    connection.close()
+    held = tokens.fresh(credential, timezone.now())
     try:
-        catalogue = registry.get(credential.provider).models(account)
+        catalogue = _asked(credential, held)
     except UpstreamUnreachable as error:
         log.warning("no catalogue for credential %s: %s", credential.pk, error)
         raise Unavailable("The list of models is not to be had now.", code="upstream_unreachable", retry_after=5) from error
@@ -66,6 +65,31 @@ def _fetch(credential: OAuthCredential) -> Catalogue:
             defaults={"document": asdict(catalogue), "fetched_at": timezone.now(), "refreshing_until": None},
         )
     return catalogue
+
+
+def _asked(credential: OAuthCredential, held: tokens.Held) -> Catalogue:
+    """The catalogue from upstream, the token refreshed once if it is refused; what came of it is the credential's state.
+
+    :raises UpstreamUnreachable: it gave none. :raises Unavailable: the login could not be refreshed.
+    """
+    try:
+        catalogue = _models(credential, held)
+    except UpstreamRefused as refused:
+        if refused.failure.kind is not FailureKind.STALE_TOKEN:
+            raise
+        catalogue = _models(credential, tokens.refresh(held), last=True)
+    states.succeeded(credential)
+    return catalogue
+
+
+def _models(credential: OAuthCredential, held: tokens.Held, *, last: bool = False) -> Catalogue:
+    connection.close()
+    try:
+        return registry.get(credential.provider).models(held.account)
+    except UpstreamRefused as refused:
+        if last or refused.failure.kind is not FailureKind.STALE_TOKEN:
+            states.failed(credential.pk, refused.failure, expected=held.fingerprint, now=timezone.now())
+        raise
 
 
 def _from_document(document: dict[str, object]) -> Catalogue:

@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from django.db.models import QuerySet
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from accounts import states
 from accounts.models import CredentialTokens, OAuthCredential, QuotaReading
 from floway import markup
 
 _SEALED = ("access_token", "refresh_token", "id_token", "refresh_fingerprint", "lease_holder")
 
+State = OAuthCredential.State
+_TONES: Mapping[OAuthCredential.State, markup.Tone] = MappingProxyType(
+    {State.NEEDS_SIGN_IN: "bad", State.DISABLED: "off", State.RATE_LIMITED: "warn", State.EDGE_BLOCKED: "warn"}
+)
+_WORDS = MappingProxyType(
+    {
+        State.NEEDS_SIGN_IN: "needs sign-in",
+        State.DISABLED: "disabled",
+        State.RATE_LIMITED: "rate limited",
+        State.EDGE_BLOCKED: "blocked at the edge",
+    }
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """`reason` is empty where the word says it all."""
+    """`reason` is empty where the word says it all; `advice` says what to do, `until` when it passes by itself."""
 
     tone: markup.Tone
     word: str
     reason: str
+    advice: str = ""
+    until: datetime | None = None
 
     @property
     def badge(self) -> SafeString:
@@ -38,16 +55,19 @@ def looked_at() -> QuerySet[OAuthCredential]:
 
 def health(credential: OAuthCredential, now: datetime) -> Health:
     """How `credential` stands at `now`."""
-    if credential.state == OAuthCredential.State.NEEDS_SIGN_IN:
-        return Health("bad", "needs sign-in", credential.state_reason)
-    if credential.state == OAuthCredential.State.DISABLED:
-        return Health("off", "disabled", credential.state_reason)
+    state = credential.standing(now)
+    if state != OAuthCredential.State.ACTIVE:
+        return Health(_TONES[state], _WORDS[state], credential.state_reason, states.ADVICE[state], _until(credential))
     if tokens(credential) is None:
         return Health("bad", "no tokens", "Import it again.")
     spent = [reading for reading in _standing(credential, now) if reading.used_percent >= 100]
     if spent:
         return Health("warn", "allowance spent", ", ".join(f"{reading.limit} {reading.window}" for reading in spent))
     return Health("ok", "usable", credential.state_reason)
+
+
+def _until(credential: OAuthCredential) -> datetime | None:
+    return credential.state_until if credential.state in OAuthCredential.State.timed() else None
 
 
 def tokens(credential: OAuthCredential) -> CredentialTokens | None:

@@ -1,4 +1,4 @@
-"""Who may call, and with what: credentials and their tokens, API keys and their secrets.
+"""Who may call, and with what: credentials and their tokens, API keys and their secrets; and what keeps logins alive.
 
 Tokens and secrets stand in rows of their own, so that nothing but sign-in, refresh and rotation ever writes them.
 """
@@ -11,6 +11,8 @@ from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 
@@ -18,8 +20,14 @@ class CredentialQuerySet(models.QuerySet["OAuthCredential"]):
     """Questions about credentials."""
 
     def usable(self) -> CredentialQuerySet:
-        """Those that a request may be sent with."""
-        return self.filter(state=OAuthCredential.State.ACTIVE)
+        """Those that a request may be sent with: active, or held until a moment that has passed on the database's clock."""
+        state = OAuthCredential.State
+        return self.filter(Q(state=state.ACTIVE) | Q(state__in=state.timed(), state_until__lte=Now()))
+
+    def refreshable(self) -> CredentialQuerySet:
+        """Those whose tokens are kept fresh: all but the dead and the switched off."""
+        state = OAuthCredential.State
+        return self.exclude(state__in=[state.NEEDS_SIGN_IN, state.DISABLED])
 
     def of_provider(self, slug: str) -> CredentialQuerySet:
         """Those of one provider."""
@@ -33,8 +41,15 @@ class OAuthCredential(models.Model):
         """What the gateway may do with it."""
 
         ACTIVE = "active", "active"
+        RATE_LIMITED = "rate_limited", "rate limited"
+        EDGE_BLOCKED = "edge_blocked", "blocked at the edge"
         NEEDS_SIGN_IN = "needs_sign_in", "needs sign-in"
         DISABLED = "disabled", "disabled by an operator"
+
+        @classmethod
+        def timed(cls) -> tuple[OAuthCredential.State, ...]:
+            """Those that lapse by the clock, at the credential's `state_until`."""
+            return (cls.RATE_LIMITED, cls.EDGE_BLOCKED)
 
     provider = models.CharField(max_length=64)
     subject = models.CharField(max_length=255, help_text="What makes two imports the same login.")
@@ -48,6 +63,10 @@ class OAuthCredential(models.Model):
     state = models.CharField(max_length=32, choices=State, default=State.ACTIVE)
     state_reason = models.CharField(max_length=500, blank=True)
     state_since = models.DateTimeField(default=timezone.now)
+    state_until = models.DateTimeField(null=True, help_text="When a timed state lapses.")
+    hold_seconds = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="The last hold, until something succeeds; the next one is longer."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     imported_at = models.DateTimeField(default=timezone.now)
 
@@ -64,20 +83,28 @@ class OAuthCredential(models.Model):
     def __str__(self) -> str:
         return self.label or self.email or self.account_id or f"credential {self.pk}"
 
-    def become(self, state: OAuthCredential.State, reason: str) -> None:
-        """Change state, with the reason and since when; not saved."""
-        self.state, self.state_reason, self.state_since = state, reason[:500], timezone.now()
+    def become(self, state: OAuthCredential.State, reason: str, *, until: datetime | None = None) -> None:
+        """Change state, with the reason and since when, and until when if it is a timed one; not saved."""
+        self.state, self.state_reason, self.state_since, self.state_until = state, reason[:500], timezone.now(), until
 
-    def enter(self, state: OAuthCredential.State, reason: str) -> None:
+    def enter(self, state: OAuthCredential.State, reason: str, *, until: datetime | None = None) -> None:
         """`become`, and save just that."""
-        self.become(state, reason)
-        self.save(update_fields=["state", "state_reason", "state_since"])
+        self.become(state, reason, until=until)
+        self.save(update_fields=["state", "state_reason", "state_since", "state_until", "hold_seconds"])
+
+    def standing(self, now: datetime) -> OAuthCredential.State:
+        """Its state at `now`: a timed one that has lapsed counts as active."""
+        state = OAuthCredential.State(self.state)
+        lapsed = state in state.timed() and self.state_until is not None and self.state_until <= now
+        return OAuthCredential.State.ACTIVE if lapsed else state
 
 
 class CredentialTokens(models.Model):
     """The live tokens of one credential, sealed, and the lease under which they are refreshed.
 
-    `refresh_fingerprint` is a keyed hash of the refresh token: the compare of the compare-and-swap.
+    `refresh_fingerprint` is a keyed hash of the refresh token: the compare of the compare-and-swap. `exchange_began_at` is set,
+    with the lease, before that token is sent, and emptied when the outcome is known: where it stands without a lease, nobody
+    knows whether the token was used up.
     """
 
     credential = models.OneToOneField(OAuthCredential, models.CASCADE, primary_key=True, related_name="tokens")
@@ -89,6 +116,10 @@ class CredentialTokens(models.Model):
     refreshed_at = models.DateTimeField(null=True)
     lease_holder = models.CharField(max_length=64, blank=True)
     lease_until = models.DateTimeField(null=True)
+    exchange_began_at = models.DateTimeField(null=True)
+    refresh_failure = models.CharField(max_length=500, blank=True, default="", db_default="")
+    refresh_failures = models.PositiveIntegerField(default=0, db_default=0)
+    retry_refresh_at = models.DateTimeField(null=True)
 
     class Meta:
         verbose_name = "tokens of a credential"
@@ -197,3 +228,72 @@ class ApiKeySecret(models.Model):
 
     def __str__(self) -> str:
         return f"{self.prefix}…"
+
+
+class Upkeep(models.Model):
+    """Who runs the maintenance loop, under a lease on the database's clock, and when it last came round. One row."""
+
+    name = models.CharField(max_length=32, primary_key=True, default="loop")
+    holder = models.CharField(max_length=64, blank=True)
+    lease_until = models.DateTimeField(null=True)
+    ran_at = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = "upkeep"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Notice(models.Model):
+    """Something to tell the operator by one channel: an outbox row, written once and sent by whoever has claimed it.
+
+    `since` is when the login died; it makes the notice of one death, and that of its recovery, unique.
+    """
+
+    class Event(models.TextChoices):
+        """What happened."""
+
+        DIED = "credential.needs_sign_in", "a login died"
+        RECOVERED = "credential.recovered", "it is back"
+
+    class Channel(models.TextChoices):
+        """How it is told."""
+
+        WEBHOOK = "webhook", "webhook"
+        EMAIL = "email", "e-mail"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    credential = models.ForeignKey(OAuthCredential, models.CASCADE, related_name="notices")
+    event = models.CharField(max_length=64, choices=Event)
+    channel = models.CharField(max_length=16, choices=Channel)
+    since = models.DateTimeField()
+    reason = models.CharField(max_length=500, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    attempts = models.PositiveIntegerField(default=0)
+    next_try_at = models.DateTimeField(default=timezone.now)
+    sent_at = models.DateTimeField(null=True)
+    given_up_at = models.DateTimeField(null=True)
+    last_error = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["credential", "event", "channel", "since"], name="notice_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event} by {self.channel}"
+
+
+class KeyWitness(models.Model):
+    """Tells the right secrets from wrong ones: something sealed under one encryption key, or a hash under the lookup key."""
+
+    name = models.CharField(max_length=80, primary_key=True)
+    value = models.BinaryField()
+
+    class Meta:
+        verbose_name = "key witness"
+        verbose_name_plural = "key witnesses"
+
+    def __str__(self) -> str:
+        return self.name

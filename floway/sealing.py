@@ -41,7 +41,7 @@ class Sealer:
         key_id = self._current.encode("ascii")
         nonce = os.urandom(_NONCE_BYTES)
         sealed = self._ciphers[key_id].encrypt(nonce, plaintext, _associated(purpose, owner))
-        return bytes((_VERSION, len(key_id))) + key_id + nonce + sealed
+        return head_of(self._current) + nonce + sealed
 
     def unseal(self, envelope: bytes | memoryview, *, purpose: str, owner: str) -> bytes:
         """What `seal` was given.
@@ -69,6 +69,20 @@ def _associated(purpose: str, owner: str) -> bytes:
 def join(parts: Iterable[bytes]) -> bytes:
     """Parts as one byte string that no other sequence of parts gives: each is preceded by its length."""
     return b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+
+
+def head_of(key_id: str) -> bytes:
+    """How every envelope under this key begins."""
+    return bytes((_VERSION, len(key_id))) + key_id.encode("ascii")
+
+
+def key_id_of(envelope: bytes | memoryview) -> str | None:
+    """The key that an envelope is sealed under, or None where it is no envelope."""
+    head = bytes(envelope[: 2 + 255])
+    if len(head) < 3 or head[0] != _VERSION or len(head) < 2 + head[1]:
+        return None
+    name = head[2 : 2 + head[1]]
+    return name.decode("ascii") if name.isascii() else None
 
 
 @cache

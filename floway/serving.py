@@ -8,6 +8,7 @@ their own name. That takes the danger out of `header_map = "dangerous"`.
 from __future__ import annotations
 
 import json
+import threading
 from typing import Any
 
 from floway import settings
@@ -41,3 +42,23 @@ def pre_request(_: Any, req: Any) -> None:
     if apart or any(name == APART for name, _ in req.headers):
         req.headers = [(name, value) for name, value in req.headers if "_" not in name and name != APART]
         req.headers.append((APART, json.dumps(apart)))
+
+
+def post_worker_init(worker: Any) -> None:
+    """gunicorn's hook before a worker serves: each runs the maintenance loop, and a lease lets one of them do the work."""
+    from accounts import maintenance
+
+    if settings.FLOWAY_MAINTENANCE:
+        stop, holder = threading.Event(), maintenance.new_holder()
+        worker.floway_maintenance = stop, holder
+        threading.Thread(target=maintenance.run, args=(stop, holder), name="maintenance", daemon=True).start()
+
+
+def worker_exit(_: Any, worker: Any) -> None:
+    """gunicorn's hook at a worker's end: another one may take the lease at once."""
+    from accounts import maintenance
+
+    if (running := getattr(worker, "floway_maintenance", None)) is not None:
+        stop, holder = running
+        stop.set()
+        maintenance.release(holder)

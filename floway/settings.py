@@ -227,6 +227,45 @@ def _upstream_url(name: str, default: str) -> str:
     return url
 
 
+# --- keeping logins alive -------------------------------------------------------------------------------------------------
+
+FLOWAY_MAINTENANCE = env.bool("FLOWAY_MAINTENANCE", default=True)
+FLOWAY_MAINTENANCE_SECONDS = env.int("FLOWAY_MAINTENANCE_SECONDS", default=30)
+FLOWAY_REFRESH_AHEAD_SECONDS = env.int("FLOWAY_REFRESH_AHEAD_SECONDS", default=6 * 3600)
+if FLOWAY_MAINTENANCE_SECONDS < 1 or FLOWAY_REFRESH_AHEAD_SECONDS < 60:
+    raise ImproperlyConfigured("FLOWAY_MAINTENANCE_SECONDS must be at least 1, FLOWAY_REFRESH_AHEAD_SECONDS at least 60.")
+
+
+def _webhook_url() -> str:
+    url: str = env.str("FLOWAY_WEBHOOK_URL", default="")
+    parts = urlsplit(url)
+    loopback = parts.hostname in {"127.0.0.1", "::1", "localhost"}
+    if url and (not parts.hostname or (parts.scheme != "https" and not (parts.scheme == "http" and loopback))):
+        raise ImproperlyConfigured("FLOWAY_WEBHOOK_URL must be https; plain http is for loopback alone.")
+    if parts.username or parts.password or parts.fragment:
+        raise ImproperlyConfigured("FLOWAY_WEBHOOK_URL must have no user, password or fragment.")
+    return url
+
+
+FLOWAY_WEBHOOK_URL = _webhook_url()
+FLOWAY_WEBHOOK_SECRET = env.str("FLOWAY_WEBHOOK_SECRET", default="")
+if FLOWAY_WEBHOOK_URL and len(FLOWAY_WEBHOOK_SECRET) < 16:
+    raise ImproperlyConfigured("FLOWAY_WEBHOOK_URL needs a FLOWAY_WEBHOOK_SECRET of at least 16 characters to sign with.")
+
+FLOWAY_NOTICE_EMAILS = env.list("FLOWAY_NOTICE_EMAILS", default=[])
+_mail = env.email_url("FLOWAY_EMAIL_URL", default="dummymail://")
+if FLOWAY_NOTICE_EMAILS and _mail["EMAIL_BACKEND"].endswith("dummy.EmailBackend"):
+    raise ImproperlyConfigured("FLOWAY_NOTICE_EMAILS needs a FLOWAY_EMAIL_URL, such as smtp+tls://user:password@host:587.")
+EMAIL_BACKEND = _mail["EMAIL_BACKEND"]
+EMAIL_HOST, EMAIL_PORT = _mail.get("EMAIL_HOST") or "localhost", _mail.get("EMAIL_PORT") or 25
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail.get("EMAIL_HOST_USER") or "", _mail.get("EMAIL_HOST_PASSWORD") or ""
+EMAIL_USE_TLS, EMAIL_USE_SSL = _mail.get("EMAIL_USE_TLS", False), _mail.get("EMAIL_USE_SSL", False)
+EMAIL_FILE_PATH = _mail.get("EMAIL_FILE_PATH") or None
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = env.str("FLOWAY_MAIL_FROM", default=f"floway@{_public.hostname}")
+
+# --- providers ------------------------------------------------------------------------------------------------------------
+
 FLOWAY_PROVIDERS: dict[str, dict[str, Any]] = {
     "codex": {
         "class": "floway.providers.codex.provider.CodexProvider",

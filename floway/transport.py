@@ -11,9 +11,10 @@ import contextvars
 import http.client
 import logging
 import socket
+import ssl
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,7 +24,7 @@ from requests.cookies import RequestsCookieJar, extract_cookies_to_jar, get_cook
 from requests.structures import CaseInsensitiveDict
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 from urllib3.util import SKIP_HEADER
 
 from floway.providers.contract import UpstreamCut, UpstreamRequest, UpstreamUnreachable
@@ -71,6 +72,23 @@ def cancellable(cancellation: Cancellation) -> Iterator[None]:
         yield
     finally:
         _cancellation.reset(token)
+
+
+class PeerDenied(OSError):
+    """The name led to an address that this exchange may not go to."""
+
+
+_may_reach: contextvars.ContextVar[Callable[[str], bool]] = contextvars.ContextVar("may_reach", default=lambda _: True)
+
+
+@contextmanager
+def reaching(may_reach: Callable[[str], bool]) -> Iterator[None]:
+    """Exchanges opened inside go to addresses that `may_reach` allows: asked of the connection, before anything is said."""
+    token = _may_reach.set(may_reach)
+    try:
+        yield
+    finally:
+        _may_reach.reset(token)
 
 
 def _shut(sock: socket.socket) -> None:
@@ -131,6 +149,13 @@ class _Guarded:
     def getresponse(self) -> Any:
         self._guard()
         return super().getresponse()  # type: ignore[misc] # as above
+
+    def _new_conn(self) -> socket.socket:
+        sock: socket.socket = super()._new_conn()  # type: ignore[misc] # mixed into a connection class
+        if not _may_reach.get()(str(sock.getpeername()[0])):
+            sock.close()
+            raise PeerDenied("an address that this exchange may not go to")
+        return sock
 
     def _guard(self) -> None:
         cancellation = _cancellation.get()
@@ -201,19 +226,29 @@ def send(request: UpstreamRequest, *, session: str, connect_timeout: float, answ
     try:
         answer = held.adapter.send(prepared, stream=True, timeout=(connect_timeout, answer_timeout), proxies={})
     except (requests.RequestException, HTTPError, OSError, http.client.HTTPException, ValueError) as error:
-        raise UpstreamUnreachable(_reason(error)) from error
+        raise UpstreamUnreachable(_reason(error), sent=_may_have_left(error)) from error
     extract_cookies_to_jar(held.cookies, prepared, answer.raw)  # type: ignore[no-untyped-call] # theirs
     return Response(answer)
 
 
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    cause: BaseException | None = error
+    for _ in range(6):
+        if cause is None:
+            return
+        yield cause
+        cause = cause.__cause__ or cause.__context__
+
+
 def _reason(error: BaseException) -> str:
     """What went wrong, without the URL or any header: kinds of errors only."""
-    kinds: list[str] = []
-    cause: BaseException | None = error
-    while cause is not None and len(kinds) < 6:
-        kinds.append(type(cause).__name__)
-        cause = cause.__cause__ or cause.__context__
-    return " < ".join(kinds)
+    return " < ".join(type(cause).__name__ for cause in _chain(error))
+
+
+def _may_have_left(error: BaseException) -> bool:
+    """Not where no connection was made, or its certificate was not accepted."""
+    never = (NewConnectionError, ConnectTimeoutError, ssl.SSLCertVerificationError, PeerDenied)
+    return not any(isinstance(cause, never) for cause in _chain(error))
 
 
 class Response:

@@ -12,7 +12,7 @@ from floway.sealing import lookup_hash, seal_content, unseal_content
 from floway.wire.json import JSON, dumps, dumps_canonical, loads
 from responses_app.models import Item, Provenance, Segment, SegmentEntry, Snapshot
 
-_PURPOSE = "item"
+PURPOSE = "item"
 _PROBED_AT_ONCE = 256
 _UNSTABLE_KEYS = frozenset({"id", "status"})
 """What client libraries change in an item when they send it again."""
@@ -70,12 +70,13 @@ def expand(snapshot: Snapshot) -> list[JSON]:
     return items
 
 
-def _owner(conversation_id: int, digest: bytes) -> str:
+def owner_of(conversation_id: int, digest: bytes) -> str:
+    """Whose an envelope is."""
     return f"{conversation_id}:{digest.hex()}"
 
 
 def _unsealed(conversation_id: int, digest: bytes, sealed: bytes | memoryview) -> bytes:
-    return unseal_content(sealed, purpose=_PURPOSE, owner=_owner(conversation_id, digest))
+    return unseal_content(sealed, purpose=PURPOSE, owner=owner_of(conversation_id, digest))
 
 
 def chain_on(start: bytes, items: Sequence[JSON]) -> list[bytes]:
@@ -150,7 +151,7 @@ def _store(conversation_id: int, items: Sequence[JSON], issuer: int | None) -> l
         digest: Item(
             conversation_id=conversation_id,
             digest=digest,
-            sealed=seal_content(content, purpose=_PURPOSE, owner=_owner(conversation_id, digest)),
+            sealed=seal_content(content, purpose=PURPOSE, owner=owner_of(conversation_id, digest)),
             credential_id=issuer if ciphertext_of(item) else None,
         )
         for item, content, digest in zip(items, plain, digests, strict=True)

@@ -10,24 +10,25 @@ from responses_app import models
 
 log = logging.getLogger(__name__)
 
-_PURPOSE = "keepsake"
+PURPOSE = "keepsake"
 _REMEMBERED = 8
 """How many of a conversation are given back: turns in flight at once, not its history."""
 
 
-def _owner(conversation_id: int, credential_id: int) -> str:
+def owner_of(conversation_id: int, credential_id: int) -> str:
+    """Whose an envelope is."""
     return f"{conversation_id}:{credential_id}"
 
 
 def kept(conversation_id: int, credential_id: int) -> tuple[Keepsake, ...]:
     """The newest of a conversation under a credential; a damaged one is as good as none."""
     rows = models.Keepsake.objects.filter(conversation_id=conversation_id, credential_id=credential_id)
-    owner = _owner(conversation_id, credential_id)
+    owner = owner_of(conversation_id, credential_id)
     newest = rows.order_by("-pk").values_list("key", "sealed")[:_REMEMBERED]
     found = []
     for key, sealed in newest:
         try:
-            found.append(Keepsake(key, unseal_text(sealed, purpose=_PURPOSE, owner=owner)))
+            found.append(Keepsake(key, unseal_text(sealed, purpose=PURPOSE, owner=owner)))
         except CannotUnseal:
             log.warning("conversation %s: a keepsake is damaged and left out", conversation_id)
     return tuple(found)
@@ -35,7 +36,7 @@ def kept(conversation_id: int, credential_id: int) -> tuple[Keepsake, ...]:
 
 def keep(conversation_id: int, credential_id: int, keepsake: Keepsake) -> None:
     """Keep it, in the open transaction, in the place of an older one of the same key; the oldest are forgotten."""
-    sealed = seal_text(keepsake.value, purpose=_PURPOSE, owner=_owner(conversation_id, credential_id))
+    sealed = seal_text(keepsake.value, purpose=PURPOSE, owner=owner_of(conversation_id, credential_id))
     rows = models.Keepsake.objects.filter(conversation_id=conversation_id, credential_id=credential_id)
     rows.update_or_create(
         conversation_id=conversation_id, credential_id=credential_id, key=keepsake.key, defaults={"sealed": sealed}

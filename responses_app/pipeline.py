@@ -15,7 +15,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import connection
 
-from accounts import choosing, tokens
+from accounts import choosing, states, tokens
 from floway import transport
 from floway.providers import registry
 from floway.providers.contract import (
@@ -231,6 +231,9 @@ class Turn:
         if failure is not None:
             self._note_failure(failure, held)
             raise _as_api_error(failure)
+        self._held = held
+        if self.exchange.credential is not None:
+            states.succeeded(self.exchange.credential)
 
     def _dispatch_without_reasoning(self, held: tokens.Held, failure: Failure) -> Failure | None:
         """Ciphertext that the upstream cannot read: once more without the reasoning, unless a compaction is among it."""
@@ -264,9 +267,13 @@ class Turn:
 
     def _note_failure(self, failure: Failure, held: tokens.Held) -> None:
         self.exchange.operator_note = failure.operator[:1000]
+        states.failed(held.account.credential_id, failure, expected=held.fingerprint, now=self.clock.now())
         if failure.kind in {FailureKind.NEEDS_SIGN_IN, FailureKind.STALE_TOKEN}:
-            tokens.needs_sign_in(held.account.credential_id, failure.operator, expected=held.fingerprint)
             raise tokens.unavailable()
+
+    def _note_state(self, failure: Failure) -> None:
+        """A failure inside an answer that had begun well says of the login what a refusal says."""
+        states.failed(self._held.account.credential_id, failure, expected=self._held.fingerprint, now=self.clock.now())
 
     def _learn(self, account: Account, *, failed: bool) -> None:
         """Read the head of the answer; what is worth keeping is written when the turn ends."""
@@ -366,6 +373,7 @@ class Turn:
         if terminal.type == "response.failed":
             failure = self.provider.classify_event(terminal.error)
             self.exchange.operator_note = failure.operator[:1000]
+            self._note_state(failure)
             self._fail(failure.code or "server_error", failure.message, http_status=200)
             return relay.finish()
         self._kept = self._settle(terminal)

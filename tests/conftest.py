@@ -115,14 +115,14 @@ def served_caller(served: Served, upstream: FakeUpstream) -> Caller:
     return Caller(served.url, served.key)
 
 
-def _database_of_its_own() -> dict[str, str]:
+def _database_of_its_own(called: str = "served") -> dict[str, str]:
     """Where the tests run on PostgreSQL, so does the shipped server: in another database of the same server."""
     import psycopg
 
     url = urlsplit(os.environ.get("DATABASE_URL", ""))
     if not url.scheme.startswith("postgres"):
         return {}
-    name = f"{url.path.removeprefix('/')}_served"
+    name = f"{url.path.removeprefix('/')}_{called}"
     with psycopg.connect(url._replace(scheme="postgresql").geturl(), autocommit=True) as connection:
         connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
         connection.execute(f'CREATE DATABASE "{name}"'.encode())

@@ -19,6 +19,12 @@ class ConsoleSite(admin.AdminSite):
     site_url = None
     index_template = "console/operations.html"
 
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """With what needs the operator, for every page."""
+        from floway.console import banner
+
+        return {**super().each_context(request), "banner": banner.of(request.user, timezone.now())}
+
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """What is going on, for whoever may see which part of it."""
         from floway.console import operations

@@ -258,7 +258,14 @@ class UpstreamCut(Exception):
 
 
 class UpstreamUnreachable(Exception):
-    """No answer was had at all: name, connect, TLS or proxy failure, or silence before the status line."""
+    """No answer was had at all: name, connect, TLS or proxy failure, or silence before the status line.
+
+    :param sent: False where the request certainly never left.
+    """
+
+    def __init__(self, message: str = "", *, sent: bool = True) -> None:
+        super().__init__(message)
+        self.sent = sent
 
 
 class FailureKind(enum.Enum):
@@ -447,10 +454,12 @@ class RefreshRefused(Exception):
 
     :param terminal: no later try with this token can succeed: a person must sign in.
     :param code: the authority's own code, for the operator.
+    :param kind: whose fault it is, where it may pass.
     """
 
-    def __init__(self, code: str, message: str, *, terminal: bool) -> None:
+    def __init__(self, code: str, message: str, *, terminal: bool, kind: FailureKind = FailureKind.UPSTREAM) -> None:
         super().__init__(message)
+        self.kind = FailureKind.NEEDS_SIGN_IN if terminal else kind
         self.code = code
         self.message = message
         self.terminal = terminal
@@ -525,9 +534,10 @@ class ResponsesProvider(Protocol):
         :raises InvalidDocument: it holds none.
         """
 
-    def refresh(self, account: Account, refresh_token: str) -> TokenGrant:
+    def refresh(self, account: Account, refresh_token: str, *, refused: bool = False) -> TokenGrant:
         """Exchange the refresh token. Network; the old one may be dead whatever the outcome.
 
+        :param refused: the upstream has refused the access token although it had not run out.
         :raises RefreshRefused: the authority said no.
         :raises UpstreamUnreachable: no answer; whether the token was consumed is unknown.
         """

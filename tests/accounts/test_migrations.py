@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 import uuid
 from typing import Any
 
@@ -89,3 +91,29 @@ def test_a_run_that_was_cut_short_can_be_run_again(old: Any) -> None:
     found = ids(migrate(FILLED))
     assert found["one"] == kept
     assert found["two"] not in {kept, None}
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="counts time; once is enough")
+def test_a_hundred_thousand_rows_get_their_ids_within_seconds(old: Any) -> None:
+    model = old.get_model("accounts", "OAuthCredential")
+    shared = str(uuid.uuid4())
+    odd = [{KEY: shared}, {KEY: "nonsense"}, {KEY: 7}, {}, ["a list"]]
+    first = model.objects.create(provider="codex", subject="0", document_rest=odd[0])
+    table = model._meta.db_table
+    columns = [field.column for field in model._meta.fields if field.column not in {"id", "subject", "document_rest"}]
+    rest = "json_extract(%s, '$[' || (n %% 5) || ']')"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "WITH RECURSIVE count(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM count WHERE n < 99999) "
+            f"INSERT INTO {table} (subject, document_rest, {', '.join(columns)}) "
+            f"SELECT n, {rest}, {', '.join(columns)} FROM count, {table} WHERE id = %s",
+            [json.dumps(odd), first.pk],
+        )
+    began = time.monotonic()
+    apps = migrate(LATEST)
+    took = time.monotonic() - began
+    found = apps.get_model("accounts", "OAuthCredential").objects
+    assert found.values("openai_device_id").distinct().count() == 100_000
+    assert found.get(openai_device_id=shared).subject == "0"
+    assert took < 60, took
+    found.all().delete()

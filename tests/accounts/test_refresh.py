@@ -32,7 +32,7 @@ class Authority:
         self.refusal: Exception | None = None
         self._lock = threading.Lock()
 
-    def refresh(self, account: Account, refresh_token: str) -> TokenGrant:
+    def refresh(self, account: Account, refresh_token: str, *, refused: bool = False) -> TokenGrant:
         assert not connection.in_atomic_block
         self.before()
         if self.refusal is not None:

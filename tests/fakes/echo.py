@@ -132,7 +132,7 @@ class EchoProvider:
         tokens = TokenGrant("token", "again", "who", None)
         return Grant(document["name"], "", document["name"], document["name"], "", tokens)
 
-    def refresh(self, account: Account, refresh_token: str) -> TokenGrant:
+    def refresh(self, account: Account, refresh_token: str, *, refused: bool = False) -> TokenGrant:
         return TokenGrant("token", refresh_token, None, None)
 
     def export_credential(self, account: Account, tokens: TokenGrant, refreshed_at: datetime | None) -> JSONObject:

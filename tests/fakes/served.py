@@ -61,7 +61,7 @@ class Served:
 
     def ask(self, expression: str) -> str:
         """What a Python expression over the gateway's models gives, as text."""
-        imports = "from accounts.models import *; from responses_app.models import *"
+        imports = "from datetime import timedelta; from accounts.models import *; from responses_app.models import *"
         return self.manage("shell", "--no-imports", "-c", f"{imports}; print({expression})")
 
     def assert_running(self) -> None:

@@ -69,7 +69,8 @@ def test_a_spent_subscription_is_429_with_its_reset_and_not_retried(gateway: Gat
     gateway.exchange()
     assert gateway.credential is not None
     assert gateway.credential.quota.get(window="primary").used_percent == 100
-    assert gateway.credential.state == "active"
+    gateway.credential.refresh_from_db()
+    assert gateway.credential.state == "rate_limited"
 
 
 def test_a_plain_rate_limit_is_429_with_the_seconds_to_wait(gateway: Gateway, upstream: FakeUpstream) -> None:
@@ -101,7 +102,7 @@ def test_a_page_of_the_edge_is_never_relayed_but_named(gateway: Gateway, upstrea
     assert "<script" not in row.operator_note + row.error_message
     assert gateway.credential is not None
     gateway.credential.refresh_from_db()
-    assert gateway.credential.state == "active"
+    assert gateway.credential.state == ("edge_blocked" if code == 403 else "active")
 
 
 @pytest.mark.parametrize("status", [500, 502, 503])

@@ -98,9 +98,11 @@ def test_cookies_of_a_credential_are_replayed_in_their_place_and_to_no_other(ser
     assert dict(second)["cookie"] == "__cf_bm=abc"
 
 
-def test_a_refresh_before_expiry_says_that_the_token_was_refused(server: Server, provider: CodexProvider) -> None:
+def test_a_refresh_says_whether_the_token_was_refused_or_runs_out(server: Server, provider: CodexProvider) -> None:
     server.answer = (200, {}, json.dumps({"access_token": "fresh", "refresh_token": "rt_1"}).encode())
-    assert provider.refresh(make_account(access_expires_at=NOW + timedelta(hours=1)), "rt_0").access_token == "fresh"
+    assert (
+        provider.refresh(make_account(access_expires_at=NOW + timedelta(hours=1)), "rt_0", refused=True).access_token == "fresh"
+    )
     provider.refresh(make_account(access_expires_at=NOW + timedelta(minutes=1)), "rt_0")
     provider.refresh(make_account(access_expires_at=None), "rt_0")
     bodies = [json.loads(body) for _, _, body in server.requests]

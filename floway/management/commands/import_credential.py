@@ -7,12 +7,13 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from accounts.importing import ImportRefused, import_credential
+from floway.management.keyed import KeyedCommand
 
 
-class Command(BaseCommand):
+class Command(KeyedCommand):
     """See the module."""
 
     help = "Import a login from the file that an official client keeps (~/.codex/auth.json), or - for standard input."

@@ -5,13 +5,14 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from accounts import keys
+from floway.management.keyed import KeyedCommand
 from floway.providers.registry import UnknownProvider
 
 
-class Command(BaseCommand):
+class Command(KeyedCommand):
     """See the module."""
 
     help = "Issue an API key. It is shown this once."

@@ -15,6 +15,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from accounts import witness
+
 
 class Command(BaseCommand):
     """See the module."""
@@ -27,12 +29,13 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, migrate: bool, **options: Any) -> None:
         """Check, greet, and become gunicorn."""
-        call_command("check", fail_level="ERROR")
+        call_command("check", fail_level="ERROR", databases=["default"])
         if migrate:
             call_command("migrate", interactive=False, verbosity=options["verbosity"])
         executor = MigrationExecutor(connection)
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             raise CommandError("The database is not up to date. Run `manage.py migrate`, or `manage.py serve --migrate`.")
+        witness.establish()
         self._greet()
         connection.close()
         sys.stdout.flush()

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 from floway.providers.codex.protocol.ids import is_uuid4
 from floway.providers.codex.protocol.upstream_text import sentence, word
-from floway.providers.contract import Account, Grant, InvalidDocument, RefreshRefused, TokenGrant
+from floway.providers.contract import Account, FailureKind, Grant, InvalidDocument, RefreshRefused, TokenGrant
 from floway.wire.json import JSON, InvalidJSON, JSONObject, loads
 
 CLIENT_ID = "app_EMoamEEZ73f0CkXaXp7hrann"
@@ -229,4 +229,11 @@ def _refusal(status: int, answer: JSONObject) -> RefreshRefused:
     said = error if isinstance(error, dict) else {"code": error, "message": answer.get("error_description")}
     code = word(said.get("code")) or word(said.get("type")) or f"http_{status}"
     told = sentence(said.get("message")) or f"The authority answered with status {status}."
-    return RefreshRefused(code, told, terminal=status in (400, 401) and code in _TERMINAL)
+    return RefreshRefused(code, told, terminal=status in (400, 401) and code in _TERMINAL, kind=_kind(status, answer, code))
+
+
+def _kind(status: int, answer: JSONObject, code: str) -> FailureKind:
+    """The authority itself refuses in JSON; a 403 that is none, or that names the region, was given in front of it."""
+    if (status == 403 and not answer) or code == "unsupported_country_region_territory":
+        return FailureKind.EDGE_BLOCKED
+    return FailureKind.RATE_LIMITED if status == 429 else FailureKind.UPSTREAM

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from floway.providers.codex import authorization, host, oauth, signing_in, state
 from floway.providers.codex.client import Client
@@ -33,8 +33,6 @@ from floway.providers.contract import (
 )
 from floway.wire.headers import Headers
 from floway.wire.json import JSON, JSONObject
-
-_NEARLY_EXPIRED = timedelta(minutes=10)
 
 
 def _utc_now() -> datetime:
@@ -140,11 +138,9 @@ class CodexProvider:
         """See ResponsesProvider."""
         return oauth.read_document(document)
 
-    def refresh(self, account: Account, refresh_token: str) -> TokenGrant:
-        """See ResponsesProvider. A token that is still good is refreshed only because the backend refused it."""
-        expires_at = account.access_expires_at
-        good = expires_at is not None and expires_at - self._clock() > _NEARLY_EXPIRED
-        return self._client.refresh(account, refresh_token, "unauthorized_recovery" if good else "proactive_expiry")
+    def refresh(self, account: Account, refresh_token: str, *, refused: bool = False) -> TokenGrant:
+        """See ResponsesProvider."""
+        return self._client.refresh(account, refresh_token, "unauthorized_recovery" if refused else "proactive_expiry")
 
     def export_credential(self, account: Account, tokens: TokenGrant, refreshed_at: datetime | None) -> JSONObject:
         """See ResponsesProvider."""

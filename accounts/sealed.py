@@ -1,0 +1,14 @@
+"""The sealed columns of this app, for the rotation of keys."""
+
+from __future__ import annotations
+
+from accounts import signing_in
+from accounts.models import CredentialTokens, PendingSignIn
+from accounts.tokens import owner_of
+from floway.resealing import SealedColumn
+
+COLUMNS = [
+    SealedColumn(CredentialTokens, name, purpose=name, known_by=("pk",), owner=owner_of)
+    for name in ("access_token", "refresh_token", "id_token")
+]
+COLUMNS.append(SealedColumn(PendingSignIn, "sealed", purpose=signing_in.PURPOSE, known_by=("pk",), owner=str))

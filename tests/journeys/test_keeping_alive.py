@@ -1,0 +1,60 @@
+"""Through the shipped server: a login is kept alive without a call, and wrong keys stop the start."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.conftest import _database_of_its_own
+from tests.fakes.caller import Caller
+from tests.fakes.served import ROOT, Served
+from tests.fakes.tokens import ALICE, document
+from tests.fakes.upstream import FakeUpstream
+
+
+@pytest.fixture
+def alone(upstream: FakeUpstream, tmp_path: object) -> Iterator[Served]:
+    """A served gateway with a login that ends in a minute."""
+    variables = {"FLOWAY_MAINTENANCE_SECONDS": "1", "FLOWAY_WORKERS": "2", **_database_of_its_own("alone")}
+    running = Served(tmp_path, upstream.url, **variables)  # type: ignore[arg-type] # pytest's path
+    running.start()
+    yield running
+    running.stop()
+
+
+def wait_for(running: Served, expression: str, value: str) -> None:
+    give_up_at = time.monotonic() + 30
+    while (found := running.ask(expression)) != value:
+        assert time.monotonic() < give_up_at, found
+
+
+def test_the_server_keeps_a_login_alive_without_a_call(alone: Served, upstream: FakeUpstream) -> None:
+    soon = int(datetime.now(UTC).timestamp()) + 50
+    alone.manage("import_credential", "-", stdin=document(expires_at=soon))
+    far = "CredentialTokens.objects.filter(access_expires_at__gt=timezone.now() + timedelta(days=1), lease_until=None).count()"
+    wait_for(alone, far, "1")
+    wait_for(alone, "Upkeep.objects.exclude(ran_at=None).count()", "1")
+    assert upstream.exchanges == [ALICE.refresh_token(0)]
+    caller = Caller(alone.url, alone.manage("issue_key", "k").splitlines()[-1])
+    assert caller.say("hello").status == 200
+    assert upstream.exchanges == [ALICE.refresh_token(0)]
+
+
+def test_a_server_with_a_wrong_key_does_not_start(alone: Served) -> None:
+    for name, value in (
+        ("FLOWAY_ENCRYPTION_KEYS", "k1:" + base64.b64encode(os.urandom(32)).decode()),
+        ("FLOWAY_LOOKUP_KEY", base64.b64encode(os.urandom(32)).decode()),
+    ):
+        command = [sys.executable, "manage.py", "serve", "--migrate"]
+        environment = {**alone.environment, name: value}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=60, text=True)
+        assert done.returncode != 0
+        assert name in done.stderr
+        assert "Restore the secrets" in done.stderr
