@@ -54,7 +54,6 @@ class Turn:
     stated: Numbered | Opaque | None
     claim: claims.Claim
     said: list[Any]
-    known: int
     continued: Snapshot | None
     opens: int = 0
     opaque: str | None = None
@@ -181,7 +180,7 @@ class Trees(RuleBasedStateMachine):
         assert claim.generation == expected
         before = parent.items if parent is not None else []
         said = {"type": "message", "role": "user", "content": exchange.request_id}
-        turn = Turn(line, own, expected, stated, claim, [*before, said], len(before), continued)
+        turn = Turn(line, own, expected, stated, claim, [*before, said], continued)
         if holds and own is not None:
             own.taken_by, turn.holds = turn, own
         self.open.append(turn)
@@ -194,7 +193,6 @@ class Trees(RuleBasedStateMachine):
             response_id=f"resp_{turn.claim.exchange.request_id}",
             items=turn.said,
             continued=turn.continued,
-            known_items=turn.known,
             stored=stored,
             note=None,
         )

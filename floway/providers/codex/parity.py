@@ -93,9 +93,7 @@ def _is_line(value: JSON) -> bool:
     return isinstance(value, list) and len(value) == 2 and all(isinstance(part, str) for part in value)
 
 
-def replay(
-    provider: ResponsesProvider, capture: Capture, account: Account, started_at: datetime, entropy: Entropy
-) -> Capture:
+def replay(provider: ResponsesProvider, capture: Capture, account: Account, started_at: datetime, entropy: Entropy) -> Capture:
     """What `provider` would send if `capture` came to it as a conversation's first request.
 
     :raises ProviderRefused: it would send nothing.
