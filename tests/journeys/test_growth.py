@@ -1,4 +1,4 @@
-"""A caller that sends its whole history with every turn: what is stored grows by what is new, and changes of old items are found."""
+"""A caller that sends its whole history anew: what is stored grows by what is new, and a changed item is named."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Any tree of roots, continuations, forks, compactions, failures and lost leases: a model says which window each turn gets.
 
-The model is the rule as it is written down, in plain values. Beside it stands what the rule is for: no two branches share a window.
+The model is the rule as it is written down, in plain values. Beside it stands what the rule is for: no two branches share
+a window.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`manage.py codex_parity [CAPTURE…] [--against DIR]`: what the gateway would send in the official client's place, field by field."""
+"""`manage.py codex_parity [CAPTURE…] [--against DIR]`: what the gateway would send in the official client's place."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ class Command(BaseCommand):
 
     help = (
         "Replay captures of the official client through the provider, and report every field of what the gateway would send: "
-        "equal, different, missing or extra. Ends with status 1 where a difference is not an intended one. -v 2 also lists what is equal."
+        "equal, different, missing or extra. Ends with status 1 where a difference is not an intended one. "
+        "-v 2 also lists what is equal."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -49,14 +50,14 @@ class Command(BaseCommand):
             metavar="CAPTURE",
             nargs="*",
             type=Path,
-            help="a JSON file with method, path, headers and body, or a directory of such; default: those of the repository's tests",
+            help="a JSON file with method, path, headers and body, or a directory of such; default: those of the tests",
         )
         parser.add_argument(
             "--against",
             metavar="DIR",
             type=Path,
-            help=f"where the requests stand that the official client sends in their place: {_TWINS} there says which, else the file "
-            "of the same name; what has no such twin is compared with itself",
+            help=f"where the requests stand that the official client sends in their place: {_TWINS} there says which, else "
+            "the file of the same name; what has no such twin is compared with itself",
         )
         parser.add_argument("--profile", help="for callers that are no official client; default: the configured one")
 

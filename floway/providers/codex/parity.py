@@ -1,8 +1,8 @@
 """What the gateway would send in the official client's place, held against what that client was seen to send.
 
-A request is laid out in fields: `header NAME`, `body KEY`, `client_metadata KEY`, `turn_metadata KEY`, `input KIND KEY`, and the
-orders in which keys stand. Against another run's request ids, prompts and tools are compared by their shape; what was said is compared
-with the request that was replayed, which must go on as it came.
+A request is laid out in fields: `header NAME`, `body KEY`, `client_metadata KEY`, `turn_metadata KEY`, `input KIND KEY`, and
+the orders in which keys stand. Against another run's request ids, prompts and tools are compared by their shape; what was said
+is compared with the request that was replayed, which must go on as it came.
 """
 
 from __future__ import annotations
@@ -124,8 +124,9 @@ def replay(provider: ResponsesProvider, capture: Capture, account: Account, star
 def compare(came: Capture, expected: Capture, sent: Capture) -> tuple[Finding, ...]:
     """Every field of `sent` beside the same of `expected`.
 
-    :param came: the request that was replayed. :param expected: what the official client sends in its place: the same capture, or
-        its twin of another run. :param sent: what the gateway sends.
+    :param came: the request that was replayed.
+    :param expected: what the official client sends in its place: the same capture, or its twin of another run.
+    :param sent: what the gateway sends.
     """
     other_run = expected is not came
     told = _told(came)
