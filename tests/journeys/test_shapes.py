@@ -94,3 +94,40 @@ def test_when_to_come_back_is_read_from_a_date(gateway: Gateway, upstream: FakeU
     error = {"message": "Slow down.", "type": "requests", "param": None, "code": "rate_limit_exceeded"}
     upstream.script(faults.status(429, {"error": error}, ("retry-after", long_ago)))
     assert ask(gateway).headers["retry-after"] == "1"
+
+
+def test_a_plain_callers_lite_request_passes_as_lite(gateway: Gateway, upstream: FakeUpstream) -> None:
+    tools = {"type": "additional_tools", "role": "developer", "tools": []}
+    lite = {"x-openai-internal-codex-responses-lite": "true"}
+    for items in ([tools, USER], [USER]):
+        body = {"model": "gpt-6.1-sol", "instructions": "Be brief.", "input": items}
+        assert gateway.post(body, **lite).status == 200
+    flags = [request.header("x-openai-internal-codex-responses-lite") for request in upstream.turns]
+    assert flags == ["true", None], "a claim that the body does not bear out"
+    kinds = [item.get("role") and item["type"] for item in upstream.bodies[0]["input"]]
+    assert kinds == ["additional_tools", "message", "message"], "the tools stay in front of the instructions"
+
+
+def test_allowances_of_every_name_are_noted(gateway: Gateway, upstream: FakeUpstream) -> None:
+    from accounts.models import QuotaReading
+
+    told = (
+        ("x-codex-spark-primary-used-percent", "12.5"),
+        ("x-codex-spark-limit-name", "Spark"),
+        ("x-codex-spark-primary-reset-after-seconds", "60"),
+        ("x-codex-primary-used-percent", "many"),
+        ("x-codex-credits-has-credits", "false"),
+    )
+    upstream.script(faults.status(400, {"detail": [{"msg": "Not like this."}]}, *told))
+    assert "Not like this." in ask(gateway).error["message"]
+    gateway.exchange()
+    readings = {(row.limit, row.window): row.used_percent for row in QuotaReading.objects.all()}
+    assert readings == {("Spark", "primary"): 12.5, ("credits", "balance"): 100.0}
+
+
+def test_a_challenge_of_the_edge_is_told_apart_from_the_services_word(gateway: Gateway, upstream: FakeUpstream) -> None:
+    upstream.script(faults.status(429, {"error": {"message": "x", "code": "y"}}, ("cf-mitigated", "challenge")))
+    assert ask(gateway).status >= 500
+    assert gateway.credential is not None
+    gateway.credential.refresh_from_db()
+    assert gateway.credential.state == gateway.credential.State.ACTIVE

@@ -111,28 +111,28 @@ class Trees(RuleBasedStateMachine):
     def begins(self, session: str, stated: Numbered | Opaque | None) -> None:
         self._begin(session, stated, None)
 
-    @precondition(lambda self: self.continuable() and len(self.open) < 5)
+    @precondition(lambda self: bool(self.continuable()) and len(self.open) < 5)
     @rule(data=st.data(), stated=windows, session=st.sampled_from([None, None, None, "one", "two"]))
     def continues(self, data: st.DataObject, stated: Numbered | Opaque | None, session: str | None) -> None:
         parent = self.pick(data, self.continuable())
         own_session = next(name for name, line in self.lines.items() if line is parent.line)
         self._begin(session or own_session, stated, parent)
 
-    @precondition(lambda self: self.open)
+    @precondition(lambda self: bool(self.open))
     @rule(data=st.data(), compacts=st.sampled_from([False, False, True]), stored=st.sampled_from([True, True, False]))
     def completes(self, data: st.DataObject, compacts: bool, stored: bool) -> None:
         turn = self.pick(data, self.open)
         self.open.remove(turn)
         self._settle(turn, compacts=compacts, stored=stored)
 
-    @precondition(lambda self: self.open)
+    @precondition(lambda self: bool(self.open))
     @rule(data=st.data())
     def fails(self, data: st.DataObject) -> None:
         turn = self.pick(data, self.open)
         self.open.remove(turn)
         self._release(turn)
 
-    @precondition(lambda self: [turn for turn in self.open if turn.holds])
+    @precondition(lambda self: any(turn.holds for turn in self.open))
     @rule(data=st.data())
     def loses_its_lease(self, data: st.DataObject) -> None:
         """Its process died, or it ran past its deadline; it will never settle."""
@@ -143,7 +143,7 @@ class Trees(RuleBasedStateMachine):
         Snapshot.objects.filter(continued_by=turn.claim.exchange).update(continued_until=LONG_AGO)
         turn.holds.taken_by = None
 
-    @precondition(lambda self: self.expired)
+    @precondition(lambda self: bool(self.expired))
     @rule(data=st.data())
     def ends_after_its_lease(self, data: st.DataObject) -> None:
         turn = self.pick(data, self.expired)

@@ -136,8 +136,8 @@ def compare(came: Capture, expected: Capture, sent: Capture) -> tuple[Finding, .
             by_shape = matches(name, OF_THE_ACCOUNT) or (other_run and matches(name, OF_THE_RUN))
             verdict = _verdict(name, wanted, got, by_shape=by_shape)
             reason = reason_for(name, verdict, came=name in told, to_third_party=expected.to_third_party)
-            shown = (_shown(side[name], by_shape=by_shape) if name in side else "" for side in (wanted, got))
-            yield Finding(name, verdict, *shown, None if verdict is Verdict.EQUAL else reason)
+            expects, gets = (_shown(side[name], by_shape=by_shape) if name in side else "" for side in (wanted, got))
+            yield Finding(name, verdict, expects, gets, None if verdict is Verdict.EQUAL else reason)
 
     common = {
         **_orders(expected, sent),
