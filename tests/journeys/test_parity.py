@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 import zstandard
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from floway.providers.codex import parity
 from floway.providers.codex.intended import Verdict
@@ -76,3 +77,24 @@ def test_the_command_reports_no_difference_that_nobody_meant(capfd: Any) -> None
     assert summary.endswith(" 0 unexplained")
     with capfd.disabled():
         print(f"\nparity with the official client: {summary}")
+
+
+def test_the_command_ends_with_status_1_where_a_difference_is_not_explained(tmp_path: Path, capfd: Any) -> None:
+    mine, theirs = tmp_path / "mine", tmp_path / "theirs"
+    taken = capture(OFFICIAL[0])
+    for directory, headers in ((mine, taken["headers"]), (theirs, [["x-unheard-of", "1"], *taken["headers"]])):
+        directory.mkdir()
+        (directory / "turn.json").write_text(json.dumps({**taken, "headers": headers}))
+    call_command("codex_parity", mine)
+    with pytest.raises(CommandError) as ended:
+        call_command("codex_parity", mine, against=theirs)
+    assert ended.value.returncode == 1
+    assert "UNEXPLAINED header x-unheard-of: 1" in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("content", ["no JSON", "{}"])
+def test_the_command_says_when_there_is_nothing_to_replay(tmp_path: Path, content: str) -> None:
+    (tmp_path / "other.json").write_text(content)
+    for where in (tmp_path, tmp_path / "missing.json"):
+        with pytest.raises(CommandError):
+            call_command("codex_parity", where)
