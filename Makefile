@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 SCRATCH = $$(mktemp -d)
 
-.PHONY: serve demo test test-clients test-cli check format clean
+.PHONY: serve demo test test-clients test-cli parity coverage check format clean
 
 serve: $(VENV)/.installed
 	@exec $(BIN)/python manage.py serve --migrate
@@ -25,6 +25,15 @@ test-clients: $(VENV)/.installed-dev
 # The official client, found by FLOWAY_TEST_CODEX_BIN, in a network namespace with loopback alone: it calls home.
 test-cli: $(VENV)/.installed-dev
 	unshare --net sh -c 'ip link set lo up && exec $(PYTEST) -m cli tests/clients'
+
+# What the gateway would send in the place of the official client's captured requests, field by field.
+parity: $(VENV)/.installed-dev
+	@data=$(SCRATCH) && FLOWAY_DATA_DIR=$$data $(BIN)/python manage.py codex_parity; status=$$?; rm -rf $$data; exit $$status
+
+# The protocol is covered entirely, lines and branches, by its provider's own tests.
+coverage: $(VENV)/.installed-dev
+	$(BIN)/python -m coverage run -m pytest -q tests/providers
+	$(BIN)/python -m coverage report --include='floway/providers/codex/protocol/*' --fail-under=100
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

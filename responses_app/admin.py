@@ -12,6 +12,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from floway import markup
+from responses_app.diagnosis import first_difference
 from responses_app.history import HistoryAdmin, ended_by, outcome
 from responses_app.models import Conversation, Exchange, Item, Snapshot
 
@@ -114,7 +115,12 @@ class ExchangeAdmin(HistoryAdmin):
         """The snapshot it made, and its tables."""
         made = Snapshot.objects.filter(exchange=row).first()
         upstream = row.upstream_ids.items() if isinstance(row.upstream_ids, dict) else ()
-        return {"made": made, "upstream_ids": [(markup.clean(name), value) for name, value in upstream]}
+        difference = first_difference(row)
+        return {
+            "made": made,
+            "difference": difference,
+            "upstream_ids": [(markup.clean(name), value) for name, value in upstream],
+        }
 
 
 @admin.register(Conversation)

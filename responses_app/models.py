@@ -109,6 +109,8 @@ class Exchange(models.Model):
     identity = models.JSONField(default=list)
     changes = models.JSONField(default=list)
     upstream_ids = models.JSONField(default=dict)
+    input_items = models.PositiveIntegerField(null=True, help_text="Of the whole input, what was continued included.")
+    known_items = models.PositiveIntegerField(null=True, help_text="How many leading ones the conversation already had.")
     input_tokens = models.PositiveBigIntegerField(null=True)
     cached_tokens = models.PositiveBigIntegerField(null=True)
     output_tokens = models.PositiveBigIntegerField(null=True)

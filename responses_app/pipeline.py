@@ -400,7 +400,6 @@ class Turn:
             response_id=self.response_id,
             items=self._ground.items,
             continued=self._ground.continued,
-            known_items=self._ground.inbound.continued_items,
             stored=self.store,
             note=note,
             learnt=self._learnt,

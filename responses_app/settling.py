@@ -48,7 +48,6 @@ class Outcome:
     """A turn that reached its terminal event.
 
     :param items: the conversation's items before the turn, then its new input.
-    :param known_items: how many of them came from the snapshot continued.
     :param stored: False where the caller asked that no content be kept.
     """
 
@@ -56,7 +55,6 @@ class Outcome:
     response_id: str
     items: Sequence[JSON]
     continued: Snapshot | None
-    known_items: int
     stored: bool
     note: SnapshotNote | None
     learnt: Learnt | None = None
@@ -97,21 +95,28 @@ def _open_window(conversation_id: int) -> int:
 
 
 def _write_content(claim: Claim, outcome: Outcome) -> content.Written:
-    conversation, output = claim.conversation, outcome.terminal.output
-    issuer = claim.exchange.credential_id
+    """Items behind what the conversation has of them already; notes on the exchange how many that were."""
+    conversation, output, exchange = claim.conversation, outcome.terminal.output, claim.exchange
+    at = _known(claim, outcome)
+    exchange.input_items, exchange.known_items = len(outcome.items), at.length
     replaced = content.after_compaction(outcome.items, output)
-    items = [*outcome.items, *output] if replaced is None else replaced
-    parent = outcome.continued
-    if replaced is None and parent is not None and _same_ground(parent, conversation, outcome):
-        at = content.place_of(parent)
-        new = items[outcome.known_items :]
-    elif claim.is_first:
-        at, new = content.origin(conversation.pk, stored=outcome.stored), items
+    if replaced is None:
+        new = [*outcome.items[at.length :], *output]
     else:
-        at = content.longest_prefix(conversation.pk, items, stored=outcome.stored)
-        new = items[at.length :]
-    content.note_issuer(claim.exchange.api_key_id, output, issuer)
-    return content.extend(conversation.pk, at, new, stored=outcome.stored, issuer=issuer)
+        at = content.longest_prefix(conversation.pk, replaced, stored=outcome.stored)
+        new = replaced[at.length :]
+    content.note_issuer(exchange.api_key_id, output, exchange.credential_id)
+    return content.extend(conversation.pk, at, new, stored=outcome.stored, issuer=exchange.credential_id)
+
+
+def _known(claim: Claim, outcome: Outcome) -> content.Place:
+    """How far the conversation has the turn's items already."""
+    conversation, parent = claim.conversation, outcome.continued
+    if parent is not None and _same_ground(parent, conversation, outcome):
+        return content.place_of(parent)
+    if claim.is_first:
+        return content.origin(conversation.pk, stored=outcome.stored)
+    return content.longest_prefix(conversation.pk, outcome.items, stored=outcome.stored)
 
 
 def _same_ground(parent: Snapshot, conversation: Conversation, outcome: Outcome) -> bool:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import settings
 
 from tests.fakes import environment
 from tests.fakes.caller import Caller
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from tests.fakes.served import Served
 
 environment.prepare()
+
+# Properties are tried on the same values every time; `--hypothesis-profile=searching` looks for new ones.
+settings.register_profile("repeatable", derandomize=True, deadline=None, database=None)
+settings.register_profile("searching", max_examples=2000, deadline=None)
+settings.load_profile("repeatable")
 
 
 def pytest_configure() -> None:

@@ -124,3 +124,13 @@ def test_links_from_other_pages_narrow_the_list(operator: Client) -> None:
     )
     for query in queries:
         assert operator.get(EXCHANGES, query).context["cl"].result_count == 1, query
+
+
+def test_the_exchange_page_names_the_first_item_that_differs(operator: Client) -> None:
+    key = rows.make_key()
+    conversation = rows.make_conversation(key)
+    rows.make_snapshot(rows.make_exchange(key, 1), conversation, length=6)
+    exchange = rows.make_exchange(key, 2, input_items=7, known_items=4)
+    rows.make_snapshot(exchange, conversation, length=8)
+    page = operator.get(reverse("admin:responses_app_exchange_change", args=[exchange.pk])).content.decode()
+    assert "7 items, 4 of them known; <code>input[4]</code> differs from what was said before (6 items)" in page

@@ -83,6 +83,10 @@ def _mirrored(request: Request, client: dict[str, Any], metadata: dict[str, Any]
         "turn": (client.get("turn_id"), metadata.get("turn_id")),
         "installation": (client.get("x-codex-installation-id"), metadata.get("installation_id")),
     }
+    if str(metadata.get("window_number", window.rpartition(":")[2])) != window.rpartition(":")[2]:
+        yield f"the window's number is not that of its id: {metadata.get('window_number')} {window}"
+    if len({column["root_turn_id"] for column in (client, metadata) if "root_turn_id" in column}) > 1:
+        yield "the root turn differs among its surfaces"
     for name, values in surfaces.items():
         if len(set(values)) != 1 or not values[0]:
             yield f"the {name} differs among its surfaces: {values}"

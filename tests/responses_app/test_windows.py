@@ -58,7 +58,6 @@ class Line:
                 response_id=f"resp_{name}_{claim.exchange.pk}",
                 items=[MESSAGE],
                 continued=claim.exchange.continued,
-                known_items=0,
                 stored=stored,
                 note=None,
             ),

@@ -83,13 +83,10 @@ def resolve(
 
 
 def _window(claim: IdentityClaim, sources: dict[str, str], number: int) -> tuple[int, str]:
-    match claim.window:
-        case Numbered(stated):
-            return stated, sources[identity.WINDOW.name]
-        case Opaque():
-            return number, f"generation {number} for {sources[identity.WINDOW.name]}"
-        case None:
-            return number, f"generation {number}"
+    if isinstance(claim.window, Numbered):
+        return claim.window.number, sources[identity.WINDOW.name]
+    mapped_from = f" for {sources[identity.WINDOW.name]}" if isinstance(claim.window, Opaque) else ""
+    return number, f"generation {number}{mapped_from}"
 
 
 def _turn_started(surfaces: Surfaces, turn_id: str, inherited: tuple[TurnNote, str] | None, started_at: datetime) -> int:

@@ -49,13 +49,10 @@ class Surfaces:
                     yield value, f"{surface.value} {name}"
 
     def _look(self, surface: Surface, name: str) -> JSON:
-        match surface:
-            case Surface.HEADER:
-                return self.headers.get(name)
-            case Surface.CLIENT_METADATA:
-                return self.client_metadata.get(name)
-            case Surface.TURN_METADATA:
-                return self.turn_metadata.get(name)
+        if surface is Surface.HEADER:
+            return self.headers.get(name)
+        column = self.client_metadata if surface is Surface.CLIENT_METADATA else self.turn_metadata
+        return column.get(name)
 
 
 def read(inbound: ResponsesRequest) -> Surfaces:
