@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import socket
 import sys
 from argparse import ArgumentParser
 from typing import Any
@@ -29,6 +30,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, migrate: bool, **options: Any) -> None:
         """Check, greet, and become gunicorn."""
+        _refuse_taken_address()
         call_command("check", fail_level="ERROR", databases=["default"])
         if migrate:
             call_command("migrate", interactive=False, verbosity=options["verbosity"])
@@ -48,3 +50,20 @@ class Command(BaseCommand):
             where = f"FLOWAY_DATA_DIR={shlex.quote(str(settings.FLOWAY_DATA_DIR))} " if elsewhere else ""
             command = f"{where}{os.path.relpath(sys.executable)} {sys.argv[0]} createsuperuser"
             self.stdout.write(f"There is no admin account yet. Make one in another terminal:\n\n    {command}\n")
+
+
+def _refuse_taken_address() -> None:
+    """gunicorn would try for seconds, behind a greeting that sends people to whoever has the address.
+
+    :raises CommandError: it is not to be had.
+    """
+    host, _, port = settings.FLOWAY_BIND.rpartition(":")
+    if not port.isdigit():
+        return  # a Unix socket, or something that gunicorn will say its own word about
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host.strip("[]"), int(port)), family=family).close()
+    except (OSError, OverflowError) as error:
+        raise CommandError(
+            f"{settings.FLOWAY_BIND} cannot be served on: {error}. Set FLOWAY_BIND to another address."
+        ) from error
