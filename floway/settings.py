@@ -203,6 +203,12 @@ FLOWAY_UPSTREAM_IDLE_SECONDS = env.int("FLOWAY_UPSTREAM_IDLE_SECONDS", default=6
 FLOWAY_UPSTREAM_CONNECT_SECONDS = env.int("FLOWAY_UPSTREAM_CONNECT_SECONDS", default=15)
 FLOWAY_KEEPALIVE_SECONDS = env.int("FLOWAY_KEEPALIVE_SECONDS", default=15)
 FLOWAY_MODELS_FRESH_SECONDS = env.int("FLOWAY_MODELS_FRESH_SECONDS", default=300)
+FLOWAY_FACTS_FRESH_SECONDS = env.int("FLOWAY_FACTS_FRESH_SECONDS", default=24 * 3600)
+FLOWAY_MAX_COOLDOWN_SECONDS = env.int("FLOWAY_MAX_COOLDOWN_SECONDS", default=6 * 3600)
+FLOWAY_MAX_DISPATCHES = env.int("FLOWAY_MAX_DISPATCHES", default=3)
+FLOWAY_HOLD_BACK_SECONDS = env.float("FLOWAY_HOLD_BACK_SECONDS", default=2.0)
+FLOWAY_QUOTA_POLL_SECONDS = env.int("FLOWAY_QUOTA_POLL_SECONDS", default=1800)
+FLOWAY_ALLOW_LOCAL_PROXY = env.bool("FLOWAY_ALLOW_LOCAL_PROXY", default=False)
 
 
 def _upstream_url(name: str, default: str) -> str:
@@ -267,6 +273,7 @@ FLOWAY_PROVIDERS: dict[str, dict[str, Any]] = {
             "profile": env.str("FLOWAY_CODEX_PROFILE", default="0.169.0"),
             "connect_timeout": FLOWAY_UPSTREAM_CONNECT_SECONDS,
             "answer_timeout": FLOWAY_UPSTREAM_IDLE_SECONDS,
+            "allowed_origins": env.list("FLOWAY_CODEX_ALLOWED_ORIGINS", default=[".chatgpt.com"]),
         },
     }
 }
