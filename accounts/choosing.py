@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import F
+from django.db.models import Exists, F, OuterRef
 
 from accounts.models import ApiKey, OAuthCredential, Pool
 from floway.wire.errors import Unavailable
@@ -27,18 +27,20 @@ class Candidates:
 
 
 def candidates(key: ApiKey, preferred: int | None, now: datetime) -> Candidates:
-    """Who may serve `key`; tokens and proxies are joined.
+    """Who may serve `key`; tokens, proxies and facts are joined.
 
     :param preferred: the one that the conversation has run on, for only it can read what it encrypted.
     :raises Unavailable: there is nobody.
     """
     usable = _usable(key)
+    if len(usable) == 1:
+        return Candidates(usable, moves_on=False)
     pool = Pool.objects.filter(provider=key.provider).first() or Pool(provider=key.provider)
     known = next((credential for credential in usable if credential.pk == preferred), None)
-    ordered = _ordered(pool, usable, now) if known is None and len(usable) > 1 else usable
-    if known is not None:
-        ordered = [known, *(credential for credential in ordered if credential is not known)]
-    return Candidates(ordered, pool.moves_on_usage_limit)
+    if known is None:
+        return Candidates(_ordered(pool, usable, now), pool.moves_on_usage_limit)
+    others = (credential for credential in usable if credential is not known)
+    return Candidates([known, *others], pool.moves_on_usage_limit)
 
 
 def first(key: ApiKey) -> OAuthCredential:
@@ -50,11 +52,10 @@ def first(key: ApiKey) -> OAuthCredential:
 
 
 def _usable(key: ApiKey) -> _Credentials:
-    rows = (
-        OAuthCredential.objects.refreshable().of_provider(key.provider).select_related("tokens", "proxy").order_by("rank", "pk")
-    )
-    chosen = set(key.credentials.values_list("pk", flat=True))
-    usable = [credential for credential in rows if not chosen or credential.pk in chosen]
+    chosen = ApiKey.credentials.through.objects.filter(apikey=key.pk)
+    theirs = ~Exists(chosen) | Exists(chosen.filter(oauthcredential=OuterRef("pk")))
+    rows = OAuthCredential.objects.refreshable().of_provider(key.provider).filter(theirs)
+    usable = list(rows.select_related("tokens", "proxy", "facts").order_by("rank", "pk"))
     if not usable:
         raise Unavailable(
             "The gateway has no usable login for this request; its operator must sign in.", retry_after=_RETRY_AFTER_SECONDS

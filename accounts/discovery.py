@@ -25,23 +25,25 @@ ASK_AGAIN = timedelta(minutes=5)
 def informed(credential: OAuthCredential, held: Held, now: datetime) -> Held:
     """`held` with what is known of its account; asked now where nothing is known, or what is known has grown old.
 
+    :param credential: its facts as they were when it was read.
+
     :raises AccountUnusable: the account must not be used.
     :raises UpstreamUnreachable: nothing is known and nothing is to be had; `UpstreamRefused` where that was a refusal.
     :raises Unavailable: the login would not refresh.
     """
-    row = CredentialFacts.objects.filter(pk=credential.pk).first()
+    row: CredentialFacts | None = getattr(credential, "facts", None)
     if row is not None and row.problem and now - row.fetched_at < ASK_AGAIN:
         raise AccountUnusable(row.problem)
     fresh = row is not None and now - row.fetched_at < timedelta(seconds=settings.FLOWAY_FACTS_FRESH_SECONDS)
     if row is not None and fresh and not row.problem:
-        return _with(held, row.document)
+        return told(held, row.document)
     try:
         return _asked(credential, held, now)
     except UpstreamUnreachable as error:
         if row is None or row.problem or _is_dead(error):
             raise
         log.warning("credential %s: what is known of its account is old and could not be renewed: %s", credential.pk, error)
-        return _with(held, row.document)
+        return told(held, row.document)
 
 
 def _is_dead(error: UpstreamUnreachable) -> bool:
@@ -58,7 +60,7 @@ def _asked(credential: OAuthCredential, held: Held, now: datetime) -> Held:
         keep(credential.pk, None, str(unusable), now)
         raise
     keep(credential.pk, facts, "", now)
-    return _with(held, facts)
+    return told(held, facts)
 
 
 def _ask(provider: ResponsesProvider, held: Held) -> tuple[Held, JSON]:
@@ -77,5 +79,6 @@ def keep(credential_id: int, document: JSON, problem: str, now: datetime) -> Non
     CredentialFacts.objects.update_or_create(credential_id=credential_id, defaults=found)
 
 
-def _with(held: Held, facts: JSON) -> Held:
+def told(held: Held, facts: JSON) -> Held:
+    """`held` with these facts of its account."""
     return replace(held, account=replace(held.account, facts=facts))

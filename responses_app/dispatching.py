@@ -209,7 +209,7 @@ class Dispatcher:
         failure = self._failure(upstream)
         if failure is not None and failure.kind is _Kind.STALE_TOKEN:
             self._note(credential, failure.code or "stale", failure.operator, began)
-            held = self._ready(credential, tokens.refresh(held))
+            held = discovery.told(tokens.refresh(held), held.account.facts)
             began = self._clock.monotonic()
             upstream = self._send(held.account)
             failure = self._failure(upstream)

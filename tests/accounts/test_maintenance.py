@@ -122,7 +122,7 @@ def test_one_process_at_a_time_comes_round(upstream: FakeUpstream) -> None:
 
 
 def test_a_job_that_fails_does_not_keep_the_others_from_running(monkeypatch: pytest.MonkeyPatch) -> None:
-    ran = []
+    ran: list[str] = []
 
     def broken(_: str) -> None:
         raise ValueError("a bug")

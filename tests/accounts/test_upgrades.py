@@ -67,17 +67,18 @@ def values(model: type[models.Model], number: int, made: dict[type[models.Model]
     for field in model._meta.fields:
         if field.remote_field:
             found |= refer(field, number, made)
-        elif is_key(field) or isinstance(field, models.UUIDField):
-            found[field.name] = value(field, number)
-        elif not (
-            field.null or field.has_default() or isinstance(field, models.AutoField) or getattr(field, "auto_now_add", 0)
-        ):
+        elif is_key(field) or isinstance(field, models.UUIDField) or is_asked_for(field):
             found[field.name] = value(field, number)
     return found
 
 
 def is_key(field: Any) -> bool:
     return bool(field.primary_key) and isinstance(field, models.CharField)
+
+
+def is_asked_for(field: Any) -> bool:
+    filled = field.null or field.has_default() or getattr(field, "auto_now_add", False)
+    return not (filled or isinstance(field, models.AutoField))
 
 
 def refer(field: Any, number: int, made: dict[type[models.Model], list[models.Model]]) -> dict[str, Any]:
