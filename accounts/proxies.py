@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from urllib.parse import urlsplit
 
 from django.conf import settings
 
 from accounts.models import CredentialProxy, OAuthCredential
-from floway import transport
+from floway.addresses import is_address, may_be_proxy
 from floway.providers.contract import Proxy
 from floway.sealing import seal_text, unseal_text
 
@@ -70,11 +69,7 @@ def _may_stand_at(host: str) -> bool:
     local = settings.FLOWAY_ALLOW_LOCAL_PROXY
     if host == "localhost" or host.endswith(".localhost"):
         return bool(local)
-    try:
-        ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
-        return True
-    return transport.may_be_proxy(host, local=local)
+    return not is_address(host) or may_be_proxy(host, local=local)
 
 
 def masked(url: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from accounts.models import CredentialTokens
+from accounts import signing_in
+from accounts.models import CredentialTokens, PendingSignIn
 from accounts.tokens import owner_of
 from floway.resealing import SealedColumn
 
@@ -10,3 +11,4 @@ COLUMNS = [
     SealedColumn(CredentialTokens, name, purpose=name, known_by=("pk",), owner=owner_of)
     for name in ("access_token", "refresh_token", "id_token")
 ]
+COLUMNS.append(SealedColumn(PendingSignIn, "sealed", purpose=signing_in.PURPOSE, known_by=("pk",), owner=str))

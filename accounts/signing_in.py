@@ -25,7 +25,7 @@ LONGEST = timedelta(minutes=10)
 """How long a sign-in may take, whatever the provider would allow."""
 _KEPT = timedelta(days=1)
 _LONGEST_REFUSAL, _LONGEST_NAME = 600, 254
-_PURPOSE = "sign-in"
+PURPOSE = "sign-in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +90,12 @@ def begin(slug: str, method: SignInMethod, person: Person, credential: OAuthCred
 def _seal(pending: PendingSignIn, start: SignInStart) -> bytes:
     poll = None if start.poll is None else round(start.poll.total_seconds())
     kept = {"url": start.url, "user_code": start.user_code, "poll": poll, "state": start.state}
-    return seal_content(dumps(kept), purpose=_PURPOSE, owner=str(pending.pk))
+    return seal_content(dumps(kept), purpose=PURPOSE, owner=str(pending.pk))
 
 
 def opened(pending: PendingSignIn) -> Opened:
     """What `begin` sealed."""
-    kept = loads(unseal_content(bytes(pending.sealed), purpose=_PURPOSE, owner=str(pending.pk)))
+    kept = loads(unseal_content(bytes(pending.sealed), purpose=PURPOSE, owner=str(pending.pk)))
     return Opened(kept["url"], kept["user_code"], kept["poll"], kept["state"])
 
 

@@ -104,10 +104,10 @@ def held(credential: OAuthCredential) -> Held:
 def kept(row: CredentialTokens) -> TokenGrant:
     """Everything that the row holds, unsealed."""
     opened = {
-        name: unseal_text(sealed, purpose=name, owner=_owner(row.pk)) if sealed else None
+        name: unseal_text(sealed, purpose=name, owner=owner_of(row.pk)) if sealed else None
         for name, sealed in (("refresh_token", row.refresh_token), ("id_token", row.id_token))
     }
-    access_token = unseal_text(row.access_token, purpose="access_token", owner=_owner(row.pk))
+    access_token = unseal_text(row.access_token, purpose="access_token", owner=owner_of(row.pk))
     return TokenGrant(access_token, opened["refresh_token"], opened["id_token"], row.access_expires_at)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextvars
 import http.client
-import ipaddress
 import logging
 import socket
 import ssl
@@ -29,6 +28,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 from urllib3.util import SKIP_HEADER
 
+from floway.addresses import may_be_proxy
 from floway.providers.contract import Proxy, UpstreamCut, UpstreamRequest, UpstreamUnreachable
 from floway.wire.framing import Body, BrokenFraming, ChunkedBody, SizedBody, UnsizedBody
 from floway.wire.headers import Headers
@@ -64,19 +64,6 @@ class Cancellation:
 
 
 _cancellation: contextvars.ContextVar[Cancellation | None] = contextvars.ContextVar("cancellation", default=None)
-
-
-def may_be_proxy(address: str, *, local: bool) -> bool:
-    """May a proxy stand at this address (as text)? Never where a machine keeps its metadata; on loopback only if `local`."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    ip = getattr(ip, "ipv4_mapped", None) or ip
-    if ip.is_loopback:
-        return local
-    odd = ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip.is_reserved
-    return not odd and ip not in _METADATA
-
-
-_METADATA = frozenset(map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200", "192.0.0.192")))
 
 
 @contextmanager

@@ -40,7 +40,7 @@ def rested(credential: OAuthCredential) -> None:
 
 
 def attempts(gateway: Gateway) -> list[tuple[str, str]]:
-    return [(attempt["credential"], attempt["outcome"]) for attempt in gateway.exchange().attempts]
+    return [(attempt["credential"], attempt["outcome"]) for attempt in gateway.exchange().attempts or []]
 
 
 # --- who begins ---

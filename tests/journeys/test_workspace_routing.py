@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -56,7 +57,7 @@ def test_a_caller_cannot_state_it(gateway: Gateway, upstream: FakeUpstream) -> N
     assert upstream.turns[0].header("x-openai-account-routing-override") is None
 
 
-FORBIDDEN = {
+FORBIDDEN: dict[str, dict[str, Any]] = {
     "elsewhere": {"workspace_backend_origin": "https://evil.example"},
     "unencrypted": {"workspace_backend_origin": "http://chatgpt.com"},
     "a lookalike": {"workspace_backend_origin": "https://chatgpt.com.evil.example"},
@@ -72,7 +73,7 @@ FORBIDDEN = {
 
 @pytest.mark.parametrize("said", FORBIDDEN.values(), ids=FORBIDDEN)
 def test_what_may_not_be_obeyed_fails_closed_and_is_named(
-    gateway: Gateway, upstream: FakeUpstream, said: dict[str, object]
+    gateway: Gateway, upstream: FakeUpstream, said: dict[str, Any]
 ) -> None:
     upstream.routing[ALICE.account_id] = said
     reply = gateway.say("hello")

@@ -9,7 +9,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0004_require_openai_device_id"),
+        ("accounts", "0005_pending_sign_in"),
     ]
 
     operations = [
