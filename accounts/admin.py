@@ -24,6 +24,7 @@ from accounts.forms import ImportForm, IssueForm, MomentInput, import_help, prov
 from accounts.health import allowance, health, looked_at, tokens
 from accounts.models import ApiKey, ApiKeySecret, OAuthCredential
 from accounts.pages import Act, LastingAdmin, change_url, changeable, confirmation, page, route
+from accounts.pool_pages import PoolPages
 from accounts.sign_in_pages import SignInPages
 from floway import markup
 from floway.providers import registry
@@ -99,7 +100,7 @@ class KeyFilter(admin.SimpleListFilter):
 
 
 @admin.register(OAuthCredential)
-class CredentialAdmin(SignInPages, ExportPages, LastingAdmin):
+class CredentialAdmin(SignInPages, ExportPages, PoolPages, LastingAdmin):
     """Logins: signed in or imported, watched, switched off and on."""
 
     list_display = ("name", "health", "plan", "provider_name", "token", "allowances")
@@ -117,6 +118,8 @@ class CredentialAdmin(SignInPages, ExportPages, LastingAdmin):
         "openai_device_id",
         "token",
         "allowances",
+        "quota_history",
+        "egress",
         "imported",
     )
     fieldsets: ClassVar = [
@@ -125,7 +128,8 @@ class CredentialAdmin(SignInPages, ExportPages, LastingAdmin):
             "Login",
             {"fields": ("token", "imported", "email", "plan", "provider_name", "account_id", "user_id", "openai_device_id")},
         ),
-        ("Allowances, as last told", {"fields": ("allowances",)}),
+        ("Allowances, as last told", {"fields": ("allowances", "quota_history")}),
+        ("In the pool", {"fields": ("rank", "weight", "egress")}),
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[OAuthCredential]:
@@ -247,7 +251,7 @@ class ApiKeyAdmin(LastingAdmin):
     search_fields = ("name",)
     change_form_template = "console/api_key.html"
     formfield_overrides: ClassVar = {models.DateTimeField: {"form_class": forms.DateTimeField, "widget": MomentInput}}
-    fields = ("name", "enabled", "strict", "expires_at", "prefixes", "provider_name", "used", "created")
+    fields = ("name", "enabled", "strict", "expires_at", "credentials", "prefixes", "provider_name", "used", "created")
     readonly_fields = ("prefixes", "provider_name", "used", "created")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiKey]:
@@ -258,6 +262,10 @@ class ApiKeyAdmin(LastingAdmin):
     def get_urls(self) -> list[URLPattern]:
         """With rotation before the admin's own."""
         return [route(self, ROTATE, self.rotate_view), *super().get_urls()]
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Boxes to tick: there are few credentials."""
+        return super().formfield_for_manytomany(db_field, request, **{**kwargs, "widget": forms.CheckboxSelectMultiple})
 
     @admin.display(description="begins with")
     def prefixes(self, key: ApiKey) -> SafeString:

@@ -45,7 +45,7 @@ def _take_turn(credential_id: int) -> bool:
 
 def _refetch(credential_id: int) -> None:
     try:
-        _fetch(OAuthCredential.objects.select_related("tokens").get(pk=credential_id))
+        _fetch(OAuthCredential.objects.select_related("tokens", "proxy").get(pk=credential_id))
     except (ApiError, DatabaseError, OAuthCredential.DoesNotExist) as error:
         log.warning("the catalogue of credential %s could not be renewed: %s", credential_id, error)
     finally:

@@ -1,22 +1,107 @@
-"""Which credential serves a request."""
+"""Which credentials may serve a request, and in which order they are asked."""
 
 from __future__ import annotations
 
-from accounts.models import OAuthCredential
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Exists, F, OuterRef
+
+from accounts.models import ApiKey, OAuthCredential, Pool
 from floway.wire.errors import Unavailable
 
 _RETRY_AFTER_SECONDS = 60
+_Credentials = Sequence[OAuthCredential]
 
 
-def choose(provider: str, preferred: int | None) -> OAuthCredential:
-    """The preferred credential where it is usable, else the oldest usable one; its tokens are joined.
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Credentials whose login stands, the one to ask first in front; they may rest: ask `cooling.admits` of each.
+
+    :param moves_on: a limit is reason to pass one over.
+    """
+
+    credentials: _Credentials
+    moves_on: bool
+
+
+def candidates(key: ApiKey, preferred: int | None, now: datetime) -> Candidates:
+    """Who may serve `key`; tokens, proxies and facts are joined.
 
     :param preferred: the one that the conversation has run on, for only it can read what it encrypted.
-    :raises Unavailable: none is usable.
+    :raises Unavailable: there is nobody.
     """
-    usable = list(OAuthCredential.objects.usable().of_provider(provider).select_related("tokens").order_by("pk"))
+    usable = _usable(key)
+    if len(usable) == 1:
+        return Candidates(usable, moves_on=False)
+    pool = Pool.objects.filter(provider=key.provider).first() or Pool(provider=key.provider)
+    known = next((credential for credential in usable if credential.pk == preferred), None)
+    if known is None:
+        return Candidates(_ordered(pool, usable, now), pool.moves_on_usage_limit)
+    others = (credential for credential in usable if credential is not known)
+    return Candidates([known, *others], pool.moves_on_usage_limit)
+
+
+def first(key: ApiKey) -> OAuthCredential:
+    """The first in order, whether or not it rests: for questions that are no turns.
+
+    :raises Unavailable: there is nobody.
+    """
+    return _usable(key)[0]
+
+
+def _usable(key: ApiKey) -> _Credentials:
+    chosen = ApiKey.credentials.through.objects.filter(apikey=key.pk)
+    theirs = ~Exists(chosen) | Exists(chosen.filter(oauthcredential=OuterRef("pk")))
+    rows = OAuthCredential.objects.refreshable().of_provider(key.provider).filter(theirs)
+    usable = list(rows.select_related("tokens", "proxy", "facts").order_by("rank", "pk"))
     if not usable:
         raise Unavailable(
             "The gateway has no usable login for this request; its operator must sign in.", retry_after=_RETRY_AFTER_SECONDS
         )
-    return next((credential for credential in usable if credential.pk == preferred), usable[0])
+    return usable
+
+
+def _ordered(pool: Pool, usable: _Credentials, now: datetime) -> _Credentials:
+    match pool.policy:
+        case Pool.Policy.MOST_LEFT:
+            return _by_quota_left(usable, now)
+        case Pool.Policy.ROUND_ROBIN:
+            return _from(usable, _drawn(pool) % len(usable))
+        case Pool.Policy.WEIGHTS:
+            return _by_weight(pool, usable)
+        case _:
+            return usable
+
+
+def _by_quota_left(usable: _Credentials, now: datetime) -> _Credentials:
+    """By the fullest of each one's windows; who rests counts as spent, who never told anything as fresh."""
+    fullest = dict.fromkeys((credential.pk for credential in usable), 0.0)
+    readings = OAuthCredential.objects.filter(pk__in=fullest, quota__resets_at__gt=now)
+    for pk, used in readings.values_list("pk", "quota__used_percent"):
+        fullest[pk] = max(fullest[pk], used)
+    for credential in usable:
+        if credential.state_until is not None and credential.state_until > now:
+            fullest[credential.pk] = max(fullest[credential.pk], 100.0)
+    return sorted(usable, key=lambda credential: fullest[credential.pk])
+
+
+def _by_weight(pool: Pool, usable: _Credentials) -> _Credentials:
+    total = sum(credential.weight for credential in usable)
+    if total == 0:
+        return usable
+    # Dealt out one by one in rounds, so that a heavy one does not get all its share at a stretch.
+    heaviest = max(credential.weight for credential in usable)
+    rounds = [place for turn in range(heaviest) for place, one in enumerate(usable) if one.weight > turn]
+    return _from(usable, rounds[_drawn(pool) % total])
+
+
+def _from(usable: _Credentials, place: int) -> _Credentials:
+    return [*usable[place:], *usable[:place]]
+
+
+def _drawn(pool: Pool) -> int:
+    """The next number of the pool's count; concurrent draws differ, or nearly always do."""
+    Pool.objects.filter(pk=pool.pk).update(cursor=F("cursor") + 1)
+    return Pool.objects.values_list("cursor", flat=True).get(pk=pool.pk) - 1

@@ -9,7 +9,7 @@ from django import forms
 from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 
-from accounts import signing_in
+from accounts import proxies, signing_in
 from accounts.models import ApiKey
 from floway.providers import registry
 from floway.providers.contract import SignInField, SignInMethod
@@ -52,6 +52,25 @@ class ProviderField(forms.ChoiceField):
         super().__init__(choices=[(slug, provider_label(slug)) for slug in registry.slugs()], initial=registry.default_slug())
         if len(registry.slugs()) == 1:
             self.widget = forms.HiddenInput()
+
+
+class ProxyForm(forms.Form):
+    """A proxy's URL, taken and never given back."""
+
+    url = forms.CharField(
+        required=False,
+        label="URL",
+        help_text="http://user:password@host:port, or https://…",
+        widget=forms.PasswordInput(attrs={"autocomplete": "off", "class": "vTextField"}),
+    )
+
+    def clean_url(self) -> str:
+        """One that a proxy may have, or nothing."""
+        url = str(self.cleaned_data["url"])
+        try:
+            return proxies.checked(url) if url else ""
+        except proxies.InvalidProxy as invalid:
+            raise forms.ValidationError(str(invalid)) from invalid
 
 
 class ImportForm(forms.Form):

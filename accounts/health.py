@@ -49,7 +49,9 @@ class Health:
 
 def looked_at() -> QuerySet[OAuthCredential]:
     """Credentials with all that the pages show, allowances and token times included; what is sealed stays in the database."""
-    unsealed = OAuthCredential.objects.select_related("tokens").defer(*(f"tokens__{name}" for name in _SEALED), "document_rest")
+    unsealed = OAuthCredential.objects.select_related("tokens", "proxy", "facts").defer(
+        *(f"tokens__{name}" for name in _SEALED), "proxy__sealed", "facts__document", "document_rest"
+    )
     return unsealed.prefetch_related("quota")
 
 
@@ -60,6 +62,9 @@ def health(credential: OAuthCredential, now: datetime) -> Health:
         return Health(_TONES[state], _WORDS[state], credential.state_reason, states.ADVICE[state], _until(credential))
     if tokens(credential) is None:
         return Health("bad", "no tokens", "Import it again.")
+    facts = getattr(credential, "facts", None)
+    if facts is not None and facts.problem:
+        return Health("bad", "must not be used", facts.problem)
     spent = [reading for reading in _standing(credential, now) if reading.used_percent >= 100]
     if spent:
         return Health("warn", "allowance spent", ", ".join(f"{reading.limit} {reading.window}" for reading in spent))

@@ -19,7 +19,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from accounts import notices, quarantine, tokens
+from accounts import notices, quarantine, quota, tokens
 from accounts.models import CredentialTokens, OAuthCredential, Upkeep
 from floway.wire.errors import Unavailable
 
@@ -163,5 +163,10 @@ def tell(_: str) -> None:
     notices.deliver()
 
 
-JOBS: tuple[Callable[[str], None], ...] = (adopt_rotated, refresh_due, tell)
+def ask_quota(_: str) -> None:
+    """Ask for the allowances of logins that nobody has heard of for a while."""
+    quota.poll_due()
+
+
+JOBS: tuple[Callable[[str], None], ...] = (adopt_rotated, refresh_due, tell, ask_quota)
 """Each is given the lease's holder, to `renew` it where it takes long."""

@@ -35,7 +35,11 @@ class CredentialQuerySet(models.QuerySet["OAuthCredential"]):
 
 
 class OAuthCredential(models.Model):
-    """One login of the operator's with a provider. Its tokens are in `CredentialTokens`."""
+    """One login of the operator's with a provider. Its tokens are in `CredentialTokens`.
+
+    `state_until` is when a timed state lapses; `resets_at` is when the provider says that a spent account
+    is usable, null where it is not spent; `probe_until` is the lease of whoever tries first.
+    """
 
     class State(models.TextChoices):
         """What the gateway may do with it."""
@@ -67,6 +71,15 @@ class OAuthCredential(models.Model):
     hold_seconds = models.PositiveIntegerField(
         default=0, db_default=0, help_text="The last hold, until something succeeds; the next one is longer."
     )
+    resets_at = models.DateTimeField(null=True)
+    probe_until = models.DateTimeField(null=True)
+    quota_polled_at = models.DateTimeField(null=True)
+    rank = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="Its place in the pool: the lowest comes first. Equal ones by age."
+    )
+    weight = models.PositiveSmallIntegerField(
+        default=1, db_default=1, help_text="Its share of new conversations under the policy of weights; 0 for none."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     imported_at = models.DateTimeField(default=timezone.now)
 
@@ -83,14 +96,30 @@ class OAuthCredential(models.Model):
     def __str__(self) -> str:
         return self.label or self.email or self.account_id or f"credential {self.pk}"
 
-    def become(self, state: OAuthCredential.State, reason: str, *, until: datetime | None = None) -> None:
+    def become(
+        self,
+        state: OAuthCredential.State,
+        reason: str,
+        *,
+        until: datetime | None = None,
+        resets_at: datetime | None = None,
+    ) -> None:
         """Change state, with the reason and since when, and until when if it is a timed one; not saved."""
         self.state, self.state_reason, self.state_since, self.state_until = state, reason[:500], timezone.now(), until
+        self.resets_at, self.probe_until = resets_at, None
 
-    def enter(self, state: OAuthCredential.State, reason: str, *, until: datetime | None = None) -> None:
+    def enter(
+        self,
+        state: OAuthCredential.State,
+        reason: str,
+        *,
+        until: datetime | None = None,
+        resets_at: datetime | None = None,
+    ) -> None:
         """`become`, and save just that."""
-        self.become(state, reason, until=until)
-        self.save(update_fields=["state", "state_reason", "state_since", "state_until", "hold_seconds"])
+        self.become(state, reason, until=until, resets_at=resets_at)
+        columns = ["state", "state_reason", "state_since", "state_until", "hold_seconds", "resets_at", "probe_until"]
+        self.save(update_fields=columns)
 
     def standing(self, now: datetime) -> OAuthCredential.State:
         """Its state at `now`: a timed one that has lapsed counts as active."""
@@ -157,6 +186,93 @@ class PendingSignIn(models.Model):
         return f"sign-in {self.pk}"
 
 
+class CredentialProxy(models.Model):
+    """What all traffic of a credential goes through: its URL, sealed, and as much of it as helps to tell it from others."""
+
+    credential = models.OneToOneField(OAuthCredential, models.CASCADE, primary_key=True, related_name="proxy")
+    sealed = models.BinaryField()
+    shown = models.CharField(max_length=300)
+
+    class Meta:
+        verbose_name = "proxy of a credential"
+        verbose_name_plural = "proxies of credentials"
+
+    def __str__(self) -> str:
+        return self.shown
+
+
+class CredentialFacts(models.Model):
+    """What a provider has found out about an account, in words of its own; `problem` says why it must not be used."""
+
+    credential = models.OneToOneField(OAuthCredential, models.CASCADE, primary_key=True, related_name="facts")
+    document = models.JSONField(null=True)
+    problem = models.CharField(max_length=500, blank=True)
+    fetched_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = "facts of a credential"
+        verbose_name_plural = "facts of credentials"
+
+    def __str__(self) -> str:
+        return f"facts of credential {self.pk}"
+
+
+class Pool(models.Model):
+    """How the credentials of a provider share the work; `cursor` counts the conversations dealt out in turn."""
+
+    class Policy(models.TextChoices):
+        """Which credential a new conversation begins on."""
+
+        FILL_FIRST = "fill_first", "the first in order"
+        MOST_LEFT = "most_left", "the one with most quota left"
+        ROUND_ROBIN = "round_robin", "each in turn"
+        WEIGHTS = "weights", "in turn, by weight"
+
+    provider = models.CharField(max_length=64, unique=True, editable=False)
+    policy = models.CharField(
+        max_length=16,
+        choices=Policy,
+        default=Policy.FILL_FIRST,
+        verbose_name="a new conversation begins on",
+        help_text="A conversation stays with its credential: only that one can read what it has encrypted.",
+    )
+    moves_on_usage_limit = models.BooleanField(
+        default=False,
+        verbose_name="move on because of a usage limit",
+        help_text="Off: a request whose credential has met a limit is answered 429, though another credential may have room. "
+        "On: it goes on with another. Moving between accounts to get round a usage limit may breach the provider’s terms; "
+        "read them before you switch this on. Whether a failed credential is passed over does not depend on it.",
+    )
+    cursor = models.PositiveBigIntegerField(default=0, editable=False)
+
+    class Meta:
+        verbose_name = "pool of credentials"
+        verbose_name_plural = "pools of credentials"
+
+    def __str__(self) -> str:
+        return f"pool of {self.provider}"
+
+
+class QuotaSample(models.Model):
+    """One allowance as it stood in a quarter of an hour: the last reading in it."""
+
+    credential = models.ForeignKey(OAuthCredential, models.CASCADE, related_name="quota_samples")
+    limit = models.CharField(max_length=64)
+    window = models.CharField(max_length=64)
+    slot = models.DateTimeField()
+    used_percent = models.FloatField()
+    resets_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["credential", "limit", "window", "slot"], name="quota_sample_once_per_slot"),
+        ]
+        indexes: ClassVar = [models.Index(fields=["slot"], name="quota_sample_by_slot")]
+
+    def __str__(self) -> str:
+        return f"{self.limit} {self.window} at {self.slot:%Y-%m-%d %H:%M}: {self.used_percent:.0f} %"
+
+
 class QuotaReading(models.Model):
     """One allowance of a credential as an answer last told it."""
 
@@ -200,6 +316,9 @@ class ApiKey(models.Model):
         default=False, help_text="Answer 400 instead of leaving out a parameter that the upstream does not take."
     )
     expires_at = models.DateTimeField(null=True, blank=True)
+    credentials = models.ManyToManyField(
+        OAuthCredential, blank=True, related_name="+", help_text="What it may call with; none chosen: any of its provider."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True, editable=False)
 

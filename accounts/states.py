@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
+from django.conf import settings
 from django.db import transaction
 
 from accounts.models import OAuthCredential
@@ -36,10 +37,11 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """Where an outcome leads."""
+    """Where an outcome leads; `spent` says that the account has a reset to wait for."""
 
     to: OAuthCredential.State
     hold: Hold | None = None
+    spent: bool = False
 
 
 TABLE: Mapping[FailureKind, Transition] = MappingProxyType(
@@ -48,8 +50,10 @@ TABLE: Mapping[FailureKind, Transition] = MappingProxyType(
         # A token that is refused although it was just refreshed.
         FailureKind.STALE_TOKEN: Transition(State.NEEDS_SIGN_IN),
         FailureKind.RATE_LIMITED: Transition(State.RATE_LIMITED, Hold(first=10, most=300, grows=False)),
-        # Resets come early, and some never come: an hour, then one request finds out.
-        FailureKind.USAGE_LIMIT: Transition(State.RATE_LIMITED, Hold(first=900, most=3600, grows=False)),
+        # Resets come early, and some never come: not for longer than the environment says, then one request finds out.
+        FailureKind.USAGE_LIMIT: Transition(
+            State.RATE_LIMITED, Hold(first=900, most=settings.FLOWAY_MAX_COOLDOWN_SECONDS, grows=False), spent=True
+        ),
         FailureKind.EDGE_BLOCKED: Transition(State.EDGE_BLOCKED, Hold(first=60, most=900, grows=True)),
     }
 )
@@ -120,7 +124,8 @@ def _go(credential: OAuthCredential, transition: Transition, reason: str, now: d
         if credential.standing(now) == transition.to and credential.state_until is not None:
             until = max(until, credential.state_until)
     log.warning("credential %s: %s: %s", credential.pk, transition.to.label, reason)
-    credential.enter(transition.to, reason, until=until)
+    resets_at = now + told if told and transition.spent else until if transition.spent else None
+    credential.enter(transition.to, reason, until=until, resets_at=resets_at)
 
 
 def _length(hold: Hold, last: int, asked: int) -> int:

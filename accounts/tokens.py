@@ -24,7 +24,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from accounts import quarantine, states
+from accounts import proxies, quarantine, states
 from accounts.models import CredentialTokens, OAuthCredential
 from floway import transport
 from floway.durability import durable_commits
@@ -95,6 +95,7 @@ def held(credential: OAuthCredential) -> Held:
         device_id=str(credential.openai_device_id),
         access_token=unseal_text(row.access_token, purpose="access_token", owner=owner),
         access_expires_at=row.access_expires_at,
+        proxy=proxies.of(credential),
     )
     refresh_token = unseal_text(row.refresh_token, purpose="refresh_token", owner=owner) if row.refresh_token else ""
     return Held(account, bytes(row.refresh_fingerprint), refresh_token)
@@ -111,7 +112,7 @@ def kept(row: CredentialTokens) -> TokenGrant:
 
 
 def _read(credential_id: int) -> OAuthCredential:
-    return OAuthCredential.objects.select_related("tokens").get(pk=credential_id)
+    return OAuthCredential.objects.select_related("tokens", "proxy").get(pk=credential_id)
 
 
 def is_stale(account: Account, now: datetime) -> bool:

@@ -25,12 +25,22 @@ def may_be_reached(address: str, *, loopback_only: bool) -> bool:
     :param loopback_only: what goes out unencrypted stays on this machine.
     """
     try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
+        ip = _plain(address)
     except ValueError:
         return False
-    ip = getattr(parsed, "ipv4_mapped", None) or getattr(parsed, "sixtofour", None) or parsed
     if ip.is_loopback:
         return True
     if ip in _METADATA or ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip.is_reserved:
         return False
     return not loopback_only
+
+
+def may_be_proxy(address: str, *, local: bool) -> bool:
+    """Is this IP address one that a proxy may have? Like any that may be reached, but on this machine only if `local`."""
+    return may_be_reached(address, loopback_only=False) and (local or not _plain(address).is_loopback)
+
+
+def _plain(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """:raises ValueError: it is no address."""
+    parsed = ipaddress.ip_address(address.partition("%")[0])
+    return getattr(parsed, "ipv4_mapped", None) or getattr(parsed, "sixtofour", None) or parsed

@@ -15,7 +15,8 @@ import ssl
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import requests
@@ -27,7 +28,8 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 from urllib3.util import SKIP_HEADER
 
-from floway.providers.contract import UpstreamCut, UpstreamRequest, UpstreamUnreachable
+from floway.addresses import may_be_proxy
+from floway.providers.contract import Proxy, UpstreamCut, UpstreamRequest, UpstreamUnreachable
 from floway.wire.framing import Body, BrokenFraming, ChunkedBody, SizedBody, UnsizedBody
 from floway.wire.headers import Headers
 
@@ -179,13 +181,28 @@ class _TLSPool(HTTPSConnectionPool):
     ConnectionCls = _TLSConnection
 
 
+_POOLS = {"http": _Pool, "https": _TLSPool}
+
+
+class _Adapter(HTTPAdapter):
+    """Connections of ours, through a proxy too."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+
 class _Session:
     """The connections and cookies of one credential in this process."""
 
     def __init__(self) -> None:
         self.cookies = RequestsCookieJar()
-        self.adapter = HTTPAdapter(pool_connections=4, pool_maxsize=_IDLE_CONNECTIONS, max_retries=0)
-        self.adapter.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
+        self.adapter = _Adapter(pool_connections=4, pool_maxsize=_IDLE_CONNECTIONS, max_retries=0)
 
 
 _sessions: OrderedDict[str, _Session] = OrderedDict()
@@ -208,10 +225,13 @@ def cookie_header(session: str, url: str) -> str | None:
     return value
 
 
-def send(request: UpstreamRequest, *, session: str, connect_timeout: float, answer_timeout: float) -> Response:
+def send(
+    request: UpstreamRequest, *, session: str, connect_timeout: float, answer_timeout: float, proxy: Proxy | None = None
+) -> Response:
     """Send `request` and wait for the head of its answer, whatever its status; redirects are answers too.
 
     :param session: whose connections and cookies to use; never shared between credentials.
+    :param proxy: what to go through; if it fails there is no other way. The environment's own proxies are not looked at.
     :param connect_timeout: seconds for the connection. :param answer_timeout: seconds of silence before the head.
     :raises UpstreamUnreachable: no answer was had, or the exchange was cancelled meanwhile.
     """
@@ -223,8 +243,10 @@ def send(request: UpstreamRequest, *, session: str, connect_timeout: float, answ
     unsaid = {name: SKIP_HEADER for name in ("accept-encoding", "user-agent") if name not in stated}
     prepared.headers = CaseInsensitiveDict({**unsaid, **dict(request.headers)})
     prepared.body = request.body or None  # requests would send an empty one in chunks
+    proxies = {} if proxy is None else dict.fromkeys(("http", "https"), proxy.url)
     try:
-        answer = held.adapter.send(prepared, stream=True, timeout=(connect_timeout, answer_timeout), proxies={})
+        with nullcontext() if proxy is None else reaching(partial(may_be_proxy, local=proxy.local)):
+            answer = held.adapter.send(prepared, stream=True, timeout=(connect_timeout, answer_timeout), proxies=proxies)
     except (requests.RequestException, HTTPError, OSError, http.client.HTTPException, ValueError) as error:
         raise UpstreamUnreachable(_reason(error), sent=_may_have_left(error)) from error
     extract_cookies_to_jar(held.cookies, prepared, answer.raw)  # type: ignore[no-untyped-call] # theirs

@@ -106,6 +106,7 @@ class Exchange(models.Model):
     error_message = models.CharField(max_length=1000, blank=True)
     operator_note = models.CharField(max_length=1000, blank=True)
     dispatches = models.PositiveSmallIntegerField(default=0)
+    attempts = models.JSONField(default=list, null=True, help_text="Each time it was sent: with what, what came, how long.")
     identity = models.JSONField(default=list)
     changes = models.JSONField(default=list)
     upstream_ids = models.JSONField(default=dict)

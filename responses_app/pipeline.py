@@ -5,67 +5,43 @@ No transaction is open, and no database connection held, while the network is in
 
 from __future__ import annotations
 
-import hashlib
-import logging
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import connection
 
-from accounts import choosing, states, tokens
+from accounts import choosing, states
+from accounts.choosing import Candidates
+from accounts.tokens import Held
 from floway import transport
 from floway.providers import registry
 from floway.providers.contract import (
-    Account,
     Action,
-    Change,
-    ChangeKind,
-    Entropy,
     Failure,
-    FailureKind,
     IdentityClaim,
-    PreparedRequest,
     ProviderRefused,
-    RequestContext,
     ResponsesProvider,
     SnapshotContext,
     UpstreamResponse,
-    UpstreamUnreachable,
 )
-from floway.wire.errors import ApiError, InvalidRequest, ServiceError, Unavailable, UpstreamFailed
+from floway.wire.errors import ApiError, ServiceError, Unavailable, UpstreamFailed
 from floway.wire.fold import Echo, Relay, Terminal
 from floway.wire.headers import HeaderLine
 from floway.wire.json import JSON, JSONObject
-from responses_app import claims, content, keepsakes, settling
+from responses_app import claims, content, settling
 from responses_app.acceptance import Call, stand, validated
 from responses_app.claims import Claim, LostRace
 from responses_app.clock import Clock
+from responses_app.dispatching import Dispatcher, error_of
 from responses_app.models import Exchange
-from responses_app.provenance import DEGRADED_REASON, compaction_positions, encrypted_reasoning, issuers_of
+from responses_app.preparing import Preparation, refused, seeded
+from responses_app.provenance import issuers_of
 from responses_app.settling import Outcome
 from responses_app.streaming import EndedBy, Ending, Limits, Stream
 
-log = logging.getLogger(__name__)
-
-_LARGEST_REFUSAL = 64 * 1024
-_REFUSAL_SECONDS = 10
-_RETRY_AFTER_SECONDS = 5
 Status = Exchange.Status
-
-
-def seeded(seed: bytes, label: str) -> Entropy:
-    """Bytes that are random to everybody else and the same for the same seed and label."""
-    drawn = 0
-
-    def draw(count: int) -> bytes:
-        nonlocal drawn
-        drawn += 1
-        return hashlib.shake_256(seed + label.encode() + drawn.to_bytes(8, "big")).digest(count)
-
-    return draw
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +74,6 @@ class Turn:
         self.store = call.body.get("store") is not False
         self.cancellation = transport.Cancellation()
         self.exchange = self._new_exchange()
-        self.dropped: list[str] = []
-        self.left_out: list[str] = []
         self._seed = secrets.token_bytes(32)
         self._began = clock.monotonic()
         self._deadline = self._began + seconds
@@ -142,8 +116,8 @@ class Turn:
             self._refuse(ServiceError("unforeseen", code="internal_error"))
             raise error from None
 
-    def _choose(self) -> tokens.Held:
-        """Claim the turn; returns the login it runs on."""
+    def _choose(self) -> Candidates:
+        """Claim the turn; returns who may serve it."""
         ground, call = self._ground, self.call
         recalled: JSON | None = None
         while True:
@@ -153,17 +127,15 @@ class Turn:
                 if recalled is not None:
                     identity = self._identify(recalled)
             preferred = self._issuers.preferred() or claims.known_credential(call.key, identity)
-            credential = choosing.choose(call.key.provider, preferred)
-            self._leave_out(self._issuers.foreign_to(credential.pk))
-            held = tokens.fresh(credential, self.clock.now())
-            self.exchange.credential = credential
+            candidates = choosing.candidates(call.key, preferred, self.clock.now())
+            self.exchange.credential = candidates.credentials[0]
             try:
                 self._claim = claims.claim_turn(call.key, identity, ground.continued, self.exchange)
             except LostRace:
                 recalled = None
                 continue
-            self._identity = identity
-            return held
+            self._preparation = Preparation(self.provider, call, ground, self._claim, identity, self._seed)
+            return candidates
 
     def _identify(self, recalled: JSON | None) -> IdentityClaim:
         try:
@@ -171,123 +143,43 @@ class Turn:
                 self._ground.inbound, self._ground.note, recalled, self.call.started_at, seeded(self._seed, "identify")
             )
         except ProviderRefused as refusal:
-            raise _refused(refusal) from refusal
+            raise refused(refusal) from refusal
 
-    def _leave_out(self, positions: set[int]) -> None:
-        """Leave encrypted items out of what goes upstream; the caller and the operator are told."""
-        self._inbound = self._ground.without(positions)
-        self.left_out = [f"input[{position}]" for position in sorted(positions)]
-
-    def _prepare(self, account: Account) -> PreparedRequest:
-        claim = self._claim
-        assert claim is not None  # noqa: S101 - a turn is prepared after it is claimed
-        context = RequestContext(
-            attempt_id=self.call.request_id,
-            started_at=self.call.started_at,
-            entropy=seeded(self._seed, "prepare"),
-            action=self.call.action,
-            inbound=self._inbound,
-            account=account,
-            claim=self._identity,
-            note=claim.conversation.note,
-            continued=self._ground.note,
-            latest=claim.conversation.latest_note,
-            generation=claim.generation,
-            keepsakes=() if claim.is_first else keepsakes.kept(claim.conversation.pk, account.credential_id),
+    def _dispatch(self, candidates: Candidates) -> None:
+        dispatcher = Dispatcher(
+            self.provider,
+            self.exchange,
+            self._preparation,
+            self._issuers,
+            clock=self.clock,
+            cancellation=self.cancellation,
+            deadline=self._deadline,
         )
-        try:
-            prepared = self.provider.prepare_responses_request(context)
-        except ProviderRefused as refusal:
-            raise _refused(refusal) from refusal
-        self._note_prepared(prepared)
-        return prepared
-
-    def _note_prepared(self, prepared: PreparedRequest) -> None:
-        self.carry = prepared.carry
-        self.exchange.identity = [{"name": i.name, "value": i.value, "source": i.source} for i in prepared.identity]
-        left_out = [Change(ChangeKind.DROPPED, field, DEGRADED_REASON) for field in self.left_out]
-        self.exchange.changes = [
-            {"kind": c.kind.value, "field": c.field, "reason": c.reason} for c in (*left_out, *prepared.changes)
-        ]
-        refusable = [c for c in prepared.changes if c.refusable]
-        self.dropped = [c.field for c in refusable if c.kind is ChangeKind.DROPPED]
-        if refusable and self.call.key.strict:
-            first = refusable[0]
-            raise InvalidRequest(
-                f"Unsupported parameter: '{first.field}': {first.reason}", param=first.field, code="unsupported_parameter"
-            )
-
-    def _dispatch(self, held: tokens.Held) -> None:
-        prepared = self._prepare(held.account)
-        self.upstream = self._send(prepared, held.account)
-        failure = self._failure()
-        if failure is not None and failure.kind is FailureKind.STALE_TOKEN:
-            held = tokens.refresh(held)
-            self.upstream = self._send(self._prepare(held.account), held.account)
-            failure = self._failure()
-        if failure is not None and failure.kind is FailureKind.ENCRYPTED_CONTENT:
-            failure = self._dispatch_without_reasoning(held, failure)
-        self._learn(held.account, failed=failure is not None)
-        if failure is not None:
-            self._note_failure(failure, held)
-            raise _as_api_error(failure)
-        self._held = held
-        if self.exchange.credential is not None:
-            states.succeeded(self.exchange.credential)
-
-    def _dispatch_without_reasoning(self, held: tokens.Held, failure: Failure) -> Failure | None:
-        """Ciphertext that the upstream cannot read: once more without the reasoning, unless a compaction is among it."""
-        items = self._ground.items
-        reasoning = encrypted_reasoning(items)
-        if any(True for _ in compaction_positions(items)) or not reasoning or self.left_out:
-            return failure
-        self._leave_out(reasoning)
-        self.upstream = self._send(self._prepare(held.account), held.account)
-        return self._failure()
-
-    def _send(self, prepared: PreparedRequest, account: Account) -> UpstreamResponse:
-        connection.close()
-        self.exchange.dispatches += 1
-        try:
-            with transport.cancellable(self.cancellation):
-                return self.provider.stream(prepared.request, account)
-        except UpstreamUnreachable as error:
-            self.exchange.operator_note = f"No answer from the upstream: {error}"
-            message = "The upstream gave no answer."
-            raise Unavailable(message, code="upstream_unreachable", retry_after=_RETRY_AFTER_SECONDS) from error
-
-    def _failure(self) -> Failure | None:
-        """The classified refusal, its body read and its connection let go of; None for success."""
-        upstream = self.upstream
-        if 200 <= upstream.status < 300:
-            return None
-        body = upstream.read_all(_LARGEST_REFUSAL, _REFUSAL_SECONDS)
-        upstream.close()
-        return self.provider.classify_failure(upstream.status, upstream.headers, body, self.clock.now())
-
-    def _note_failure(self, failure: Failure, held: tokens.Held) -> None:
-        self.exchange.operator_note = failure.operator[:1000]
-        states.failed(held.account.credential_id, failure, expected=held.fingerprint, now=self.clock.now())
-        if failure.kind in {FailureKind.NEEDS_SIGN_IN, FailureKind.STALE_TOKEN}:
-            raise tokens.unavailable()
+        begun = dispatcher.send(candidates)
+        self._held: Held = begun.held
+        self.upstream: UpstreamResponse = begun.upstream
+        self.official_headers = begun.notes.for_official_callers
+        assert self._claim is not None  # noqa: S101 - a turn is sent after it is claimed
+        self._learnt = settling.Learnt(
+            credential_id=begun.held.account.credential_id,
+            conversation_id=self._claim.conversation.pk,
+            quota=self.provider.quota(begun.upstream.headers, self.clock.now()),
+            keepsake=begun.notes.keepsake,
+        )
 
     def _note_state(self, failure: Failure) -> None:
         """A failure inside an answer that had begun well says of the login what a refusal says."""
         states.failed(self._held.account.credential_id, failure, expected=self._held.fingerprint, now=self.clock.now())
 
-    def _learn(self, account: Account, *, failed: bool) -> None:
-        """Read the head of the answer; what is worth keeping is written when the turn ends."""
-        headers = self.upstream.headers
-        notes = self.provider.read_answer(self.carry, headers)
-        self.exchange.upstream_ids = dict(notes.ids)
-        self.official_headers = () if failed else notes.for_official_callers
-        if self._claim is not None:
-            self._learnt = settling.Learnt(
-                credential_id=account.credential_id,
-                conversation_id=self._claim.conversation.pk,
-                quota=self.provider.quota(headers, self.clock.now()),
-                keepsake=None if failed else notes.keepsake,
-            )
+    @property
+    def dropped(self) -> list[str]:
+        """Parameters that the upstream does not take."""
+        return self._preparation.dropped
+
+    @property
+    def left_out(self) -> list[str]:
+        """Encrypted items that the login cannot read."""
+        return self._preparation.left_out
 
     # --- to its end ---
 
@@ -354,7 +246,7 @@ class Turn:
     def _aggregate_error(self, terminal: Terminal | None) -> ApiError:
         if terminal is None or terminal.error is None or self.exchange.ended_by != EndedBy.UPSTREAM:
             return Unavailable("The upstream broke off before its answer was complete.", code="server_error", retry_after=1)
-        return _as_api_error(self.provider.classify_event(terminal.error))
+        return error_of(self.provider.classify_event(terminal.error))
 
     def _note_first_byte(self, relay: Relay) -> None:
         if self.exchange.first_byte_ms is None and relay.has_output:
@@ -389,7 +281,7 @@ class Turn:
         note = self.provider.before_responses_snapshot_commit(
             SnapshotContext(
                 attempt_id=self.call.request_id,
-                carry=self.carry,
+                carry=self._preparation.carry,
                 output=terminal.output,
                 upstream_headers=self.upstream.headers,
                 generation=self._claim.generation,
@@ -440,21 +332,3 @@ class Turn:
 
     def _elapsed_ms(self) -> int:
         return max(0, round((self.clock.monotonic() - self._began) * 1000))
-
-
-def _refused(refusal: ProviderRefused) -> ApiError:
-    kind = InvalidRequest if refusal.status < 500 else ServiceError
-    return kind(refusal.message, param=refusal.param, code=refusal.code, status=refusal.status)
-
-
-def _as_api_error(failure: Failure) -> ApiError:
-    return ApiError(
-        failure.message,
-        status=failure.status,
-        type=failure.type,
-        code=failure.code,
-        param=failure.param,
-        retry_after=failure.retry_after,
-        permanent=failure.permanent,
-        details=failure.details,
-    )

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from django.db import DatabaseError, connection, transaction
 
-from accounts.models import QuotaReading
+from accounts import quota
 from floway.providers.contract import Keepsake, QuotaWindow, SnapshotNote
 from floway.wire.fold import Terminal
 from floway.wire.json import JSON
@@ -40,7 +40,7 @@ class Learnt:
         if self.keepsake is not None:
             keepsakes.keep(self.conversation_id, self.credential_id, self.keepsake)
         if self.quota:
-            _write_quota(self.credential_id, self.quota, now)
+            quota.note(self.credential_id, self.quota, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,23 +221,3 @@ def write_later(write: Callable[[], None], request_id: str, clock: Clock) -> Non
                 connection.close()
 
     threading.Thread(target=run, name=f"late-write-{request_id}", daemon=True).start()
-
-
-def _write_quota(credential_id: int, windows: Sequence[QuotaWindow], now: datetime) -> None:
-    QuotaReading.objects.bulk_create(
-        (
-            QuotaReading(
-                credential_id=credential_id,
-                limit=window.limit,
-                window=window.window,
-                used_percent=window.used_percent,
-                minutes=window.minutes,
-                resets_at=window.resets_at,
-                observed_at=now,
-            )
-            for window in windows
-        ),
-        update_conflicts=True,
-        unique_fields=["credential", "limit", "window"],
-        update_fields=["used_percent", "minutes", "resets_at", "observed_at"],
-    )

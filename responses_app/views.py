@@ -136,7 +136,7 @@ class ModelsView(ApiView):
     def get(self, request: Request) -> Response:
         """The catalogue, in the public shape or in the one that official clients ask for."""
         now = self.clock.now()
-        found = catalogue.current(choosing.choose(self.key_of(request).provider, None), now)
+        found = catalogue.current(choosing.first(self.key_of(request)), now)
         if found.dialect_query is not None and found.dialect_query in request.query_params:
             etag = {"etag": found.etag} if found.etag else {}
             return Response(found.dialect_body, headers={**NO_STORE, **etag})

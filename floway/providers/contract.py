@@ -2,8 +2,7 @@
 
 A turn goes *identify → claim → prepare → stream → settle*. Only a provider can read ids out of a request, only the gateway
 numbers and stores. What a provider wants kept goes out as an opaque JSON value and comes back to the same provider only.
-Hooks are pure but for the verbs that say they speak to the network (`stream`, `models`, `refresh`, the two of a sign-in); none
-of them keeps anything about a request between calls.
+Hooks are pure but for the verbs that say they speak to the network; none of them keeps anything about a request between calls.
 """
 
 from __future__ import annotations
@@ -45,8 +44,22 @@ class ResponsesRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Proxy:
+    """What all traffic of a credential goes through; nothing goes round it.
+
+    :param url: http or https, user and password included. :param local: it may stand on this machine.
+    """
+
+    url: str = field(repr=False)
+    local: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
-    """A frozen view of one credential, tokens included, for one dispatch."""
+    """A frozen view of one credential, tokens included, for one dispatch.
+
+    :param facts: what `discover` said of it, opaque to the gateway; None before that.
+    """
 
     credential_id: int
     account_id: str
@@ -57,6 +70,8 @@ class Account:
     access_token: str = field(repr=False)
     access_expires_at: datetime | None = None
     extras: JSONObject = field(default_factory=dict, repr=False)
+    facts: JSON = None
+    proxy: Proxy | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +333,10 @@ class UpstreamRefused(UpstreamUnreachable):
         self.failure = failure
 
 
+class AccountUnusable(Exception):
+    """What the upstream says of an account forbids its use; `str` tells the operator what."""
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """One model of a catalogue, in the public API's terms; `created` is Unix seconds."""
@@ -527,6 +546,19 @@ class ResponsesProvider(Protocol):
 
     def quota(self, headers: Headers, now: datetime) -> Sequence[QuotaWindow]:
         """The allowances that an answer's headers tell of. Pure."""
+
+    def poll_quota(self, account: Account) -> Sequence[QuotaWindow]:
+        """The account's allowances, asked for without taking a turn. Network.
+
+        :raises UpstreamUnreachable: no answer, or none that tells; `UpstreamRefused` where it was a refusal.
+        """
+
+    def discover(self, account: Account) -> JSON:
+        """What must be known of an account before its first turn; comes back as `Account.facts`. Network.
+
+        :raises AccountUnusable: it must not be used as things are.
+        :raises UpstreamUnreachable: no answer, or none that tells; `UpstreamRefused` where it was a refusal.
+        """
 
     def import_credential(self, document: JSON) -> Grant:
         """Read a login out of a document that the provider's official client keeps. Pure.

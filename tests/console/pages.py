@@ -7,7 +7,7 @@ from django.db.models import Model
 from django.urls import reverse
 
 OURS = ("accounts", "responses_app")
-ACTS = {"oauthcredential": ("disable", "enable", "sign_in_again", "export"), "apikey": ("rotate",)}
+ACTS = {"oauthcredential": ("disable", "enable", "sign_in_again", "export", "check", "clear", "proxy"), "apikey": ("rotate",)}
 OF_NO_ROW = ("oauthcredential_sign_in", "oauthcredential_add", "apikey_add")
 
 

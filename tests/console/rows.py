@@ -79,6 +79,9 @@ def make_exchange(key: ApiKey, number: int = 1, *, now: datetime = NOW, **over: 
         "last_event": "response.completed",
         "http_status": 200,
         "dispatches": 1,
+        "attempts": [
+            {"credential_id": 1, "credential": "operator@example.com", "outcome": "answered", "detail": "", "ms": 512}
+        ],
         "identity": [
             {"name": "session", "value": f"0193-session-{number:08}", "source": "header session-id"},
             {"name": "turn", "value": f"0193-turn-{number:08}", "source": "minted"},

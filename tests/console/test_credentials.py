@@ -148,10 +148,11 @@ def test_importing_takes_the_permissions_to_add_and_to_change() -> None:
     assert not OAuthCredential.objects.exists()
 
 
-def test_only_the_label_can_be_edited(operator: Client) -> None:
+def test_only_the_label_and_its_place_in_the_pool_can_be_edited(operator: Client) -> None:
     credential = rows.make_credential()
     url = reverse("admin:accounts_oauthcredential_change", args=[credential.pk])
-    assert operator.post(url, {"label": "mine", "email": "evil@example.com", "state": "disabled"}).status_code == 302
+    sent = {"label": "mine", "rank": 3, "weight": 2, "email": "evil@example.com", "state": "disabled"}
+    assert operator.post(url, sent).status_code == 302
     after = OAuthCredential.objects.get()
     assert (after.label, after.email, after.state) == ("mine", credential.email, credential.state)
 

@@ -126,6 +126,12 @@ class EchoProvider:
     def quota(self, headers: Headers, now: datetime) -> Sequence[QuotaWindow]:
         return ()
 
+    def poll_quota(self, account: Account) -> Sequence[QuotaWindow]:
+        return ()
+
+    def discover(self, account: Account) -> JSON:
+        return None
+
     def import_credential(self, document: JSON) -> Grant:
         if not isinstance(document, dict) or "name" not in document:
             raise InvalidDocument("It names nobody.")

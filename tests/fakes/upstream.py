@@ -47,6 +47,7 @@ class FakeUpstream(Backend):
         for kept in (self.requests, self.violations, self._script, self.exchanges, self.revoked, self._consumed, self._prompts):
             kept.clear()
         self.turn_state = None
+        self.routing.clear()
         self.authority.forget()
         self.distinct_ids = False
 

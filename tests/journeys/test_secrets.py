@@ -11,6 +11,7 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
+from accounts import cooling
 from tests.conftest import Gateway
 from tests.fakes import faults
 from tests.fakes.caller import turn
@@ -32,6 +33,8 @@ def lived(gateway: Gateway, upstream: FakeUpstream, caplog: pytest.LogCaptureFix
     for fault in (faults.unauthorized(), faults.edge_page(), faults.cut_after(4), faults.overloaded(), faults.rate_limited(1)):
         upstream.script(fault)
         gateway.post(turn(WORDS, stream=True), **caller)
+        if gateway.credential is not None:
+            cooling.clear(gateway.credential.pk)
     gateway.post(b'{"model":"gpt-5.5","input":"' + WORDS.encode() + b"\\ud800", **caller)
     gateway.post(turn(WORDS, model="gpt-nonsense"), **caller)
     gateway.post(turn(WORDS, client_metadata={"session_id": "é" + WORDS}), **caller)

@@ -198,12 +198,12 @@ def test_silence_in_mid_stream_ends_with_a_failure_and_lets_the_upstream_go(
     assert gateway.exchange().ended_by == "idle"
 
 
-def test_overload_inside_a_success_is_told_as_such(gateway: Gateway, upstream: FakeUpstream) -> None:
-    upstream.script(faults.overloaded())
+def test_lasting_overload_inside_a_success_is_told_as_such(gateway: Gateway, upstream: FakeUpstream) -> None:
+    upstream.script(*[faults.overloaded()] * 3)
     with gateway.stream(turn("hello")) as stream:
         last = list(stream.events())[-1]
     assert (last["type"], last["response"]["error"]["code"]) == ("response.failed", "server_is_overloaded")
-    upstream.script(faults.overloaded())
+    upstream.script(*[faults.overloaded()] * 3)
     reply = gateway.say("hello")
     assert (reply.status, reply.error["code"]) == (503, "server_is_overloaded")
     assert gateway.exchange().status == "failed"

@@ -156,4 +156,6 @@ def replay(name: str, profile: str = "0.169.0") -> Sent:
     taken = capture(name)
     removed = {"authorization", "host", "content-length", "content-encoding"}
     lines = [line for line in captured_lines(taken) if line[0] not in removed]
-    return send(taken["body"], lines, provider=make_provider(profile))
+    override = dict(lines).get("x-openai-account-routing-override")
+    account = make_account(facts={"origin": None, "override": override})
+    return send(taken["body"], lines, provider=make_provider(profile), account=account)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from urllib.parse import urlsplit
@@ -10,15 +11,17 @@ import zstandard
 
 from floway import transport
 from floway.providers.codex import oauth
-from floway.providers.codex.protocol import catalogue, dialect, failures
+from floway.providers.codex.protocol import catalogue, dialect, failures, quota, routing
 from floway.providers.codex.protocol import constants as names
 from floway.providers.codex.protocol.dialect import Host
 from floway.providers.codex.protocol.headers import insert, lines
 from floway.providers.codex.protocol.profiles import Profile
 from floway.providers.codex.protocol.request import Outgoing
+from floway.providers.codex.protocol.routing import Routing
 from floway.providers.contract import (
     Account,
     Catalogue,
+    QuotaWindow,
     TokenGrant,
     UpstreamRefused,
     UpstreamRequest,
@@ -30,13 +33,16 @@ from floway.wire.json import dumps
 _ZSTD_LEVEL = 3
 _CATALOGUE_BYTES = 8 * 1024 * 1024
 _TOKEN_ANSWER_BYTES = 256 * 1024
+_SMALL_ANSWER_BYTES = 1024 * 1024
 _SMALL_ANSWER_SECONDS = 30.0
 _SIGN_IN_HEADERS = ("content-type", "accept", "host", "content-length")
+# As captured of `accounts/check`; `usage` was not captured and is asked like it.
+_ACCOUNT_HEADERS = (names.USER_AGENT, "authorization", names.ACCOUNT_ID, "accept", "cookie", "host")
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Where the backend is, and how long to wait for it (seconds)."""
+    """Where the backend is, which hosts a workspace may name instead, and how long to wait for it (seconds)."""
 
     slug: str
     base_url: str
@@ -45,12 +51,13 @@ class Client:
     host: Host
     connect_timeout: float
     answer_timeout: float
+    allowed_origins: Sequence[str] = ()
 
     # --- responses ---
 
-    def responses_request(self, outgoing: Outgoing) -> UpstreamRequest:
+    def responses_request(self, outgoing: Outgoing, route: Routing) -> UpstreamRequest:
         """The request, whole but for cookies, which belong to the connection."""
-        url = f"{self.base_url}/codex/responses"
+        url = f"{routing.base_url(self.base_url, route)}/codex/responses"
         body = dumps(outgoing.body)
         if outgoing.profile.zstd:
             body = zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(body)
@@ -70,7 +77,44 @@ class Client:
         if cookies is not None:
             lines_with_cookies = insert(request.headers, self.profile.responses_headers, "cookie", cookies)
             request = replace(request, headers=lines_with_cookies)
-        return self._exchange(request, session)
+        return self._exchange(request, account)
+
+    # --- the account ---
+
+    def discover(self, account: Account, now: datetime) -> Routing:
+        """Which origin serves the account.
+
+        :raises AccountUnusable: none that it may be served by. :raises UpstreamUnreachable: no answer, or none that tells.
+        """
+        found = routing.read(self._ask(account, "/wham/accounts/check", now), account.account_id, self.allowed_origins)
+        if found is None:
+            raise UpstreamUnreachable("the answer tells nothing of the account's routing")
+        return found
+
+    def poll_quota(self, account: Account, now: datetime) -> Sequence[QuotaWindow]:
+        """The account's allowances.
+
+        :raises UpstreamUnreachable: no answer, or none that tells.
+        """
+        found = quota.usage(self._ask(account, "/wham/usage", now), now)
+        if found is None:
+            raise UpstreamUnreachable("the answer tells nothing of the account's usage")
+        return found
+
+    def _ask(self, account: Account, path: str, now: datetime) -> bytes:
+        url = f"{self.base_url}{path}"
+        headers = {
+            names.USER_AGENT: dialect.short_user_agent(self.profile, self.host),
+            "authorization": f"Bearer {account.access_token}",
+            names.ACCOUNT_ID: account.account_id,
+            "accept": "*/*",
+            "cookie": transport.cookie_header(self._session(account), url),
+        }
+        response = self._exchange(_framed("GET", url, _ACCOUNT_HEADERS, headers, b""), account)
+        body = self._small_body(response, _SMALL_ANSWER_BYTES)
+        if response.status != 200:
+            raise UpstreamRefused(failures.classify(response.status, response.headers, body, now))
+        return body
 
     # --- models ---
 
@@ -91,7 +135,7 @@ class Client:
             "accept": "*/*",
             "cookie": transport.cookie_header(session, url),
         }
-        response = self._exchange(_framed("GET", url, self.profile.models_headers, headers, b""), session)
+        response = self._exchange(_framed("GET", url, self.profile.models_headers, headers, b""), account)
         body = self._small_body(response, _CATALOGUE_BYTES)
         if response.status != 200:
             raise UpstreamRefused(failures.classify(response.status, response.headers, body, now))
@@ -115,7 +159,7 @@ class Client:
             "accept": "*/*",
         }
         request = _framed("POST", f"{self.auth_url}/oauth/token", self.profile.refresh_headers, headers, body)
-        response = self._exchange(request, self._session(account))
+        response = self._exchange(request, account)
         return oauth.read_refresh(response.status, self._small_body(response, _TOKEN_ANSWER_BYTES))
 
     def ask_authority(self, path: str, content_type: str, body: bytes) -> tuple[int, bytes]:
@@ -138,9 +182,13 @@ class Client:
     def _session(self, account: Account) -> str:
         return f"{self.slug}:{account.credential_id}"
 
-    def _exchange(self, request: UpstreamRequest, session: str) -> UpstreamResponse:
+    def _exchange(self, request: UpstreamRequest, account: Account) -> UpstreamResponse:
         return transport.send(
-            request, session=session, connect_timeout=self.connect_timeout, answer_timeout=self.answer_timeout
+            request,
+            session=self._session(account),
+            proxy=account.proxy,
+            connect_timeout=self.connect_timeout,
+            answer_timeout=self.answer_timeout,
         )
 
     def _small_body(self, response: UpstreamResponse, limit: int) -> bytes:

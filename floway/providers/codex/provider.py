@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 
 from floway.providers.codex import authorization, host, oauth, signing_in, state
 from floway.providers.codex.client import Client
-from floway.providers.codex.protocol import answer, dialect, failures, identity, quota, request, surfaces
+from floway.providers.codex.protocol import answer, dialect, failures, identity, quota, request, routing, surfaces
 from floway.providers.codex.protocol.profiles import PROFILES
 from floway.providers.contract import (
     Account,
+    AccountUnusable,
     AnswerNotes,
     Catalogue,
     Entropy,
@@ -19,6 +20,7 @@ from floway.providers.contract import (
     IdentityClaim,
     NotYet,
     PreparedRequest,
+    ProviderRefused,
     QuotaWindow,
     RequestContext,
     ResponsesRequest,
@@ -45,6 +47,7 @@ class CodexProvider:
     :param base_url: in front of `/codex/responses`. :param auth_url: in front of `/oauth/token`.
     :param profile: the version of the official client to speak like for callers that are none.
     :param connect_timeout, answer_timeout: seconds.
+    :param allowed_origins: hosts that a workspace's routing may name; one that begins with a dot has its subdomains too.
     :raises ValueError: there is no such profile.
     """
 
@@ -56,6 +59,7 @@ class CodexProvider:
         profile: str,
         connect_timeout: float,
         answer_timeout: float,
+        allowed_origins: Sequence[str] = (),
         clock: Callable[[], datetime] = _utc_now,
     ) -> None:
         if profile not in PROFILES:
@@ -63,7 +67,10 @@ class CodexProvider:
         self.slug = slug
         self._profile = PROFILES[profile]
         self._host = host.facts()
-        self._client = Client(slug, base_url, auth_url, self._profile, self._host, connect_timeout, answer_timeout)
+        self._allowed_origins = tuple(allowed_origins)
+        self._client = Client(
+            slug, base_url, auth_url, self._profile, self._host, connect_timeout, answer_timeout, self._allowed_origins
+        )
         self._clock = clock
 
     def recognises(self, headers: Headers) -> bool:
@@ -90,9 +97,13 @@ class CodexProvider:
             continued=state.read_turn(context.continued),
             latest=state.read_turn(context.latest),
         )
-        outgoing = request.compose(context, memory, self._profile, self._host)
+        try:
+            route = routing.known(context.account.facts, self._allowed_origins)
+        except AccountUnusable as error:
+            raise ProviderRefused("The gateway's login cannot be used now.", code="account_unusable", status=503) from error
+        outgoing = request.compose(context, memory, self._profile, self._host, route)
         return PreparedRequest(
-            request=self._client.responses_request(outgoing),
+            request=self._client.responses_request(outgoing, route),
             carry=state.write_turn(outgoing.statement.note()),
             changes=outgoing.changes,
             identity=outgoing.statement.resolved(),
@@ -133,6 +144,14 @@ class CodexProvider:
     def quota(self, headers: Headers, now: datetime) -> Sequence[QuotaWindow]:
         """See ResponsesProvider."""
         return quota.windows(headers, now)
+
+    def poll_quota(self, account: Account) -> Sequence[QuotaWindow]:
+        """See ResponsesProvider."""
+        return self._client.poll_quota(account, self._clock())
+
+    def discover(self, account: Account) -> JSON:
+        """See ResponsesProvider. The facts are the workspace's routing."""
+        return self._client.discover(account, self._clock()).facts()
 
     def import_credential(self, document: JSON) -> Grant:
         """See ResponsesProvider."""

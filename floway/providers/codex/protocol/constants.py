@@ -4,6 +4,7 @@ from __future__ import annotations
 
 # Request headers.
 VERSION = "version"
+ROUTING_OVERRIDE = "x-openai-account-routing-override"
 BETA_FEATURES = "x-codex-beta-features"
 TURN_STATE = "x-codex-turn-state"
 WINDOW_ID = "x-codex-window-id"

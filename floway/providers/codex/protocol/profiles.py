@@ -15,6 +15,7 @@ Version = tuple[int, int, int]
 # `cookie` comes with the connection; `host` and `content-length` stand where HTTP/1.1 captures have them.
 _RESPONSES_HEADERS = (
     names.VERSION,
+    names.ROUTING_OVERRIDE,
     names.BETA_FEATURES,
     names.TURN_STATE,
     names.WINDOW_ID,

@@ -1,4 +1,7 @@
-"""Allowances, as the headers of an answer tell of them. What cannot be read is passed over."""
+"""Allowances, as the headers of an answer or the usage endpoint tell of them. What cannot be read is passed over.
+
+The headers were captured; the shape of the usage endpoint's answer is that of the official client's public source.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from floway.providers.contract import QuotaWindow
 from floway.wire.headers import Headers
+from floway.wire.json import JSON, InvalidJSON, JSONObject, loads
 
 _USED = re.compile(r"x-codex-(?:([a-z0-9_-]{1,48})-)?(primary|secondary)-used-percent", re.IGNORECASE)
 _MAIN_LIMIT = "codex"
@@ -16,6 +20,7 @@ _CREDITS = "x-codex-credits-"
 _LARGEST = 10.0**12
 _FARTHEST = timedelta(days=400)
 _LONGEST_NAME = 64
+_REVIEW_LIMIT = "code_review"
 
 
 def windows(headers: Headers, now: datetime) -> tuple[QuotaWindow, ...]:
@@ -48,13 +53,19 @@ def _percentages(headers: Headers, now: datetime) -> Iterator[QuotaWindow]:
 def _limit(headers: Headers, slug: str | None) -> str:
     if slug is None:
         return _MAIN_LIMIT
-    name = headers.get(f"x-codex-{slug}-limit-name") or slug
-    return name[:_LONGEST_NAME] if name.isascii() and name.isprintable() else slug.lower()
+    return _name(headers.get(f"x-codex-{slug}-limit-name")) or slug.lower()
+
+
+def _name(stated: JSON) -> str | None:
+    return stated[:_LONGEST_NAME] if isinstance(stated, str) and stated.isascii() and stated.isprintable() and stated else None
 
 
 def _resets_at(headers: Headers, stem: str, now: datetime) -> datetime | None:
-    at = moment(number(headers.get(f"{stem}-reset-at")), now)
-    after = number(headers.get(f"{stem}-reset-after-seconds"))
+    return _reset(headers.get(f"{stem}-reset-at"), headers.get(f"{stem}-reset-after-seconds"), now)
+
+
+def _reset(stated_at: JSON, stated_after: JSON, now: datetime) -> datetime | None:
+    at, after = moment(number(stated_at), now), number(stated_after)
     return at or (now + timedelta(seconds=after) if after is not None and after <= _FARTHEST.total_seconds() else None)
 
 
@@ -62,8 +73,44 @@ def _credits(headers: Headers) -> Iterator[QuotaWindow]:
     has = (headers.get(f"{_CREDITS}has-credits") or "").lower()
     unlimited = (headers.get(f"{_CREDITS}unlimited") or "").lower() == "true"
     if has in {"true", "false"}:
-        spent = has == "false" and not unlimited
-        yield QuotaWindow("credits", "balance", 100.0 if spent else 0.0, None, None)
+        yield _balance(has == "true" or unlimited)
+
+
+def _balance(any_left: bool) -> QuotaWindow:
+    return QuotaWindow("credits", "balance", 0.0 if any_left else 100.0, None, None)
+
+
+def usage(body: bytes, now: datetime) -> tuple[QuotaWindow, ...] | None:
+    """Every allowance in an answer of the usage endpoint, named as `windows` names them; None where it is no such answer."""
+    try:
+        answer = loads(body)
+    except InvalidJSON:
+        return None
+    if not isinstance(answer, dict) or "rate_limit" not in answer:
+        return None
+    further = answer.get("additional_rate_limits")
+    limits = [(_MAIN_LIMIT, answer["rate_limit"]), (_REVIEW_LIMIT, answer.get("code_review_rate_limit"))]
+    for entry in further if isinstance(further, list) else ():
+        name = _name(_object(entry).get("limit_name")) or _name(_object(entry).get("metered_feature"))
+        limits += [(name, _object(entry).get("rate_limit"))] if name else []
+    found = {(window.limit, window.window): window for name, limit in limits for window in _of_limit(name, limit, now)}
+    credit = _object(answer.get("credits"))
+    known = isinstance(credit.get("has_credits"), bool)
+    balance = (_balance(credit["has_credits"] or credit.get("unlimited") is True),) if known else ()
+    return (*found.values(), *balance)
+
+
+def _of_limit(name: str, limit: JSON, now: datetime) -> Iterator[QuotaWindow]:
+    for window in ("primary", "secondary"):
+        told = _object(_object(limit).get(f"{window}_window"))
+        used, seconds = number(told.get("used_percent")), number(told.get("limit_window_seconds"))
+        if used is not None:
+            resets_at = _reset(told.get("reset_at"), told.get("reset_after_seconds"), now)
+            yield QuotaWindow(name, window, used, int(seconds / 60) if seconds else None, resets_at)
+
+
+def _object(value: JSON) -> JSONObject:
+    return value if isinstance(value, dict) else {}
 
 
 def number(value: object) -> float | None:

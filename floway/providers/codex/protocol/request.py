@@ -11,6 +11,7 @@ from floway.providers.codex.protocol.dialect import Host, Speaker
 from floway.providers.codex.protocol.headers import routing_hint
 from floway.providers.codex.protocol.memory import ConversationNote, TurnNote
 from floway.providers.codex.protocol.profiles import Profile
+from floway.providers.codex.protocol.routing import Routing
 from floway.providers.codex.protocol.shaping import shape
 from floway.providers.codex.protocol.statement import Statement
 from floway.providers.codex.protocol.surfaces import Surface, Surfaces
@@ -38,10 +39,11 @@ class Outgoing:
     changes: tuple[Change, ...]
 
 
-def compose(context: RequestContext, memory: Memory, configured: Profile, host: Host) -> Outgoing:
+def compose(context: RequestContext, memory: Memory, configured: Profile, host: Host, routing: Routing) -> Outgoing:
     """The request for this turn; a function of its arguments.
 
     :param configured: the profile in force for callers that are no official clients.
+    :param routing: the account's, which no caller can state.
     :raises ProviderRefused: it cannot be expressed.
     """
     inbound = context.inbound
@@ -74,6 +76,7 @@ def compose(context: RequestContext, memory: Memory, configured: Profile, host: 
         projection.identity_headers(who, metadata)
         | _speaker_headers(speaker)
         | {
+            names.ROUTING_OVERRIDE: routing.override,
             names.TURN_STATE: _turn_state(context.keepsakes, who.turn.value),
             names.LITE: "true" if _is_lite(said, speaker, sent) else None,
             names.ROUTING_HINT: routing_hint(body) if profile.routing_hint else None,

@@ -44,6 +44,8 @@ class Backend:
         """Access tokens that are refused although they have not run out."""
         self.exchanges: list[str] = []
         """Refresh tokens in the order they came."""
+        self.routing: dict[str, dict[str, Any]] = {}
+        """What `accounts/check` says of an account beside the usual."""
         self.turn_state: str | None = None
         """What streamed answers give as the state of their turn."""
         self.authority = Authority(clock)
@@ -61,6 +63,7 @@ class Backend:
             ("POST", "/backend-api/codex/responses"): self.respond,
             ("GET", "/backend-api/codex/models"): self._models,
             ("GET", "/backend-api/wham/accounts/check"): self._accounts,
+            ("GET", "/backend-api/wham/usage"): self._usage,
         }
         request = exchange.request
         if self.authority.handle(exchange):
@@ -142,9 +145,25 @@ class Backend:
             "is_fedramp_compliant_workspace": False,
             "workspace_backend_origin": "NO_CONSTRAINT",
             "account_routing_override": "NO_CONSTRAINT",
+            **self.routing.get(account_id, {}),
         }
         order = {"account_ordering": [account_id], "default_account_id": account_id}
         exchange.answer_json(200, {"accounts": [account], **order})
+
+    def _usage(self, exchange: Exchange, account_id: str) -> None:
+        """In the shape of the official client's public source; the backend's own was not captured."""
+        now = int(self._clock())
+        windows = {
+            f"{window}_window": {
+                "used_percent": percent,
+                "limit_window_seconds": minutes * 60,
+                "reset_after_seconds": minutes * 60,
+                "reset_at": now + minutes * 60,
+            }
+            for window, (percent, minutes) in answers.QUOTA.items()
+        }
+        limit = {"allowed": True, "limit_reached": False, **windows}
+        exchange.answer_json(200, {"plan_type": "plus", "rate_limit": limit, "additional_rate_limits": None, "credits": None})
 
     def _token(self, exchange: Exchange) -> None:
         token = str(exchange.request.json.get("refresh_token"))
