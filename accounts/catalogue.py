@@ -40,7 +40,8 @@ def current(credential: OAuthCredential, now: datetime) -> Catalogue:
 def _take_turn(credential_id: int) -> bool:
     until = ExpressionWrapper(Now() + _FETCH_LEASE, output_field=DateTimeField())
     free = Q(refreshing_until=None) | Q(refreshing_until__lt=Now())
-    return bool(ModelCatalogue.objects.filter(free, pk=credential_id).update(refreshing_until=until))
+    with transaction.atomic():
+        return bool(ModelCatalogue.objects.filter(free, pk=credential_id).update(refreshing_until=until))
 
 
 def _refetch(credential_id: int) -> None:

@@ -61,7 +61,25 @@ def store(slug: str, grant: Grant, *, only: OAuthCredential | None = None) -> Im
         known = OAuthCredential.objects.select_for_update().filter(provider=slug, subject=grant.subject).first()
         if only is not None and (known is None or known.pk != only.pk):
             raise AnotherLogin(grant.email or grant.account_id)
+        if known is not None:
+            _refuse_older(known, grant)
         return _write(slug, grant, known)
+
+
+def _refuse_older(known: OAuthCredential, grant: Grant) -> None:
+    """A document that was imported once is older than what the gateway has refreshed since: its refresh token is used up.
+
+    :raises ImportRefused: it would replace living tokens by dead ones.
+    """
+    tokens = CredentialTokens.objects.filter(pk=known.pk).first()
+    if tokens is None or known.state == OAuthCredential.State.NEEDS_SIGN_IN:
+        return
+    mine, theirs = tokens.access_expires_at, grant.tokens.access_expires_at
+    if mine is not None and theirs is not None and theirs < mine:
+        raise ImportRefused(
+            "The gateway holds newer tokens of this login than this document: it has refreshed them since, and the document's "
+            "refresh token is used up. Nothing was changed. To replace them, sign in anew and import what that gives."
+        )
 
 
 def _write(slug: str, grant: Grant, known: OAuthCredential | None) -> Imported:

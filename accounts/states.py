@@ -47,8 +47,9 @@ class Transition:
 TABLE: Mapping[FailureKind, Transition] = MappingProxyType(
     {
         FailureKind.NEEDS_SIGN_IN: Transition(State.NEEDS_SIGN_IN),
-        # A token that is refused although it was just refreshed.
-        FailureKind.STALE_TOKEN: Transition(State.NEEDS_SIGN_IN),
+        # A token that is refused although it was just refreshed: the authority vouched for the login a moment ago, so it is
+        # the service that errs. No person is asked to sign in for that.
+        FailureKind.STALE_TOKEN: Transition(State.RATE_LIMITED, Hold(first=60, most=900, grows=True)),
         FailureKind.RATE_LIMITED: Transition(State.RATE_LIMITED, Hold(first=10, most=300, grows=False)),
         # Resets come early, and some never come: not for longer than the environment says, then one request finds out.
         FailureKind.USAGE_LIMIT: Transition(

@@ -1,4 +1,4 @@
-"""Commits that must survive a power loss."""
+"""Commits that must survive a power loss, and writes that may not wait long."""
 
 from __future__ import annotations
 
@@ -16,3 +16,17 @@ def durable_commits() -> Iterator[None]:
             yield
     else:
         yield
+
+
+@contextmanager
+def waiting_at_most(seconds: float) -> Iterator[None]:
+    """Write transactions begun inside wait no longer than this for SQLite's lock; PostgreSQL's pool keeps its own time."""
+    if connection.vendor != "sqlite":
+        yield
+        return
+    usual = connection.write_timeout  # type: ignore[attr-defined] # our backend's own
+    connection.write_timeout = seconds  # type: ignore[attr-defined] # as above
+    try:
+        yield
+    finally:
+        connection.write_timeout = usual  # type: ignore[attr-defined] # as above

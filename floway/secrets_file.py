@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import secrets
+import tempfile
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -41,14 +42,10 @@ def load(path: Path) -> dict[str, str]:
 
 
 def create(path: Path) -> dict[str, str]:
-    """Make the file with mode 0600, and its folder for its owner alone; one that another process made first wins."""
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ImproperlyConfigured(f"The data directory {path.parent} cannot be made: {error.strerror}.") from error
+    """Make the file with mode 0600 and return what is in it; one that another process made first wins."""
     made = _generate()
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    draft = Path(name)
     with os.fdopen(descriptor, "w") as file:
         json.dump(made, file, indent=2)
         file.flush()

@@ -36,6 +36,10 @@ FLOWAY_DATA_DIR = Path(env.str("FLOWAY_DATA_DIR", default=str(BASE_DIR / "data")
 
 # --- database -------------------------------------------------------------------------------------------------------------
 
+try:
+    FLOWAY_DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
+except OSError as error:
+    raise ImproperlyConfigured(f"FLOWAY_DATA_DIR: {FLOWAY_DATA_DIR} cannot be made: {error.strerror}.") from error
 _DATABASE_FILE = FLOWAY_DATA_DIR / "floway.sqlite3"
 _database: dict[str, Any] = env.db_url("DATABASE_URL", default=f"sqlite:///{_DATABASE_FILE}")
 if _database["ENGINE"] == "django.db.backends.sqlite3":

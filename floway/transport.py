@@ -13,6 +13,7 @@ import logging
 import socket
 import ssl
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -285,6 +286,7 @@ class Response:
         self.status = int(answer.status_code)
         self.headers = Headers.of(self._raw.headers.iteritems())
         self._body = self._framing()
+        self._broken = False
         self._early, self._answer.head.rest = self._answer.head.rest, b""
 
     def _framing(self) -> Body:
@@ -305,6 +307,7 @@ class Response:
             try:
                 out = self._body.feed(data)
             except BrokenFraming as error:
+                self._broken = True
                 raise UpstreamCut(str(error)) from error
             if out:
                 return out
@@ -323,8 +326,9 @@ class Response:
     def read_all(self, limit: int, timeout: float) -> bytes:
         """See UpstreamResponse."""
         parts = bytearray()
+        until = time.monotonic() + timeout
         try:
-            while len(parts) < limit and (data := self.read(timeout)):
+            while len(parts) < limit and (left := until - time.monotonic()) > 0 and (data := self.read(left)):
                 parts += data
         except (TimeoutError, UpstreamCut):
             log.debug("a body that ended early")
@@ -335,7 +339,7 @@ class Response:
         if self._cancellation is not None:
             # A connection that goes back to the pool may be another exchange's by the time somebody cancels this one.
             self._cancellation.guard(None)
-        reusable = self._body.done and not self._answer.will_close
+        reusable = self._body.done and not self._broken and not self._answer.will_close
         self._answer.close()
         if reusable:
             self._raw.release_conn()

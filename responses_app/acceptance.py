@@ -77,8 +77,8 @@ def validated(body: JSONObject) -> None:
         need(name, isinstance(body.get(name), str | None), "a string")
     need("tools", isinstance(body.get("tools"), list | None), "a list")
     for index, item in enumerate(body["input"] if isinstance(body.get("input"), list) else ()):
-        well_typed = isinstance(item, dict) and all(isinstance(item.get(key, ""), str) for key in ("type", "role"))
-        need(f"input[{index}]", well_typed, "an object whose 'type' and 'role' are strings")
+        if not (isinstance(item, dict) and all(isinstance(item.get(key, ""), str) for key in ("type", "role"))):
+            need(f"input[{index}]", False, "an object whose 'type' and 'role' are strings")
 
 
 def input_items(value: JSON) -> list[JSON]:

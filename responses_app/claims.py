@@ -71,6 +71,16 @@ def claim_turn(api_key: ApiKey, identity: IdentityClaim, continued: Snapshot | N
     :param exchange: unsaved; its conversation, continued snapshot and generation are filled in.
     :raises LostRace: see there.
     """
+    try:
+        return _claim(api_key, identity, continued, exchange)
+    except BaseException:
+        # What was rolled back has no row: its number may be another's by now.
+        exchange.pk, exchange.conversation, exchange.generation = None, None, None
+        exchange._state.adding = True
+        raise
+
+
+def _claim(api_key: ApiKey, identity: IdentityClaim, continued: Snapshot | None, exchange: Exchange) -> Claim:
     with transaction.atomic():
         conversation, is_first = _conversation(api_key, identity)
         counters = (conversation.generation, conversation.next_generation, conversation.opaque_window)

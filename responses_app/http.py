@@ -36,6 +36,8 @@ from floway.wire.json import InvalidJSON, JSONObject, loads
 
 log = logging.getLogger(__name__)
 
+_MOST_NODES = 500_000
+"""Objects and lists in a body. A few compressed kilobytes of `{},{}` would keep a worker busy for a minute."""
 _PIECE = 256 * 1024
 _LARGEST_ZSTD_WINDOW = 8 * 1024 * 1024
 _RATE_LIMITED = 429
@@ -105,6 +107,8 @@ def read_json_object(request: HttpRequest, limit: int) -> JSONObject:
     """
     encoding = request.headers.get("content-encoding", "").strip().lower()
     body = _inflated(_read(request, limit), encoding, limit)
+    if body.count(b"{") + body.count(b"[") > _MOST_NODES:
+        raise BodyTooLarge(f"The request body has more than {_MOST_NODES} objects and lists.")
     try:
         value = loads(body)
     except InvalidJSON as error:

@@ -5,6 +5,7 @@ No transaction is open, and no database connection held, while the network is in
 
 from __future__ import annotations
 
+import logging
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -41,6 +42,10 @@ from responses_app.provenance import issuers_of
 from responses_app.settling import Outcome
 from responses_app.streaming import EndedBy, Ending, Limits, Stream
 
+log = logging.getLogger(__name__)
+
+_CLAIM_TRIES = 4
+"""A race over how a conversation begins is lost once; more would be a row that is not what it was written as."""
 Status = Exchange.Status
 
 
@@ -120,7 +125,7 @@ class Turn:
         """Claim the turn; returns who may serve it."""
         ground, call = self._ground, self.call
         recalled: JSON | None = None
-        while True:
+        for _ in range(_CLAIM_TRIES):
             identity = self._identify(recalled)
             if recalled is None and identity.recall_key is not None:
                 recalled = claims.recalled_note(call.key, identity.recall_key)
@@ -136,6 +141,7 @@ class Turn:
                 continue
             self._preparation = Preparation(self.provider, call, ground, self._claim, identity, self._seed)
             return candidates
+        raise Unavailable("Too many requests begin this conversation at once.", retry_after=1)
 
     def _identify(self, recalled: JSON | None) -> IdentityClaim:
         try:
@@ -170,6 +176,11 @@ class Turn:
     def _note_state(self, failure: Failure) -> None:
         """A failure inside an answer that had begun well says of the login what a refusal says."""
         states.failed(self._held.account.credential_id, failure, expected=self._held.fingerprint, now=self.clock.now())
+
+    @property
+    def seconds_left(self) -> float:
+        """Until the turn's deadline."""
+        return max(0.0, self._deadline - self.clock.monotonic())
 
     @property
     def dropped(self) -> list[str]:
@@ -211,8 +222,19 @@ class Turn:
         except GeneratorExit:
             self._abandon(stream, settled=bool(last))
             raise
+        except Exception:
+            log.exception("exchange %s: unforeseen failure", self.call.request_id)
+            yield self._break_off(stream)
         finally:
             self.upstream.close()
+
+    def _break_off(self, stream: Stream) -> bytes:
+        """End a turn that failed for a reason of our own; returns the terminal frame."""
+        last = stream.relay.fail("server_error", "The gateway failed before the answer was complete.")
+        if self.exchange.status == Status.IN_FLIGHT:
+            self._note_end(stream.relay, Ending(EndedBy.GATEWAY))
+            self._fail("internal_error", "The gateway failed; the log has the cause.", http_status=200)
+        return last
 
     def aggregate(self) -> JSONObject:
         """The whole response as one object.
@@ -224,6 +246,9 @@ class Turn:
             for _ in stream.pieces():
                 self._note_first_byte(stream.relay)
             self._finish(stream)
+        except Exception:
+            self._break_off(stream)
+            raise
         finally:
             self.upstream.close()
         terminal = stream.relay.terminal
@@ -278,16 +303,25 @@ class Turn:
         exchange.http_status = 200
         exchange.input_tokens, exchange.cached_tokens = usage.input, usage.cached
         exchange.output_tokens, exchange.reasoning_tokens = usage.output, usage.reasoning
+        try:
+            return settling.settle_within(self._claim, self._outcome(terminal, self._claim), self.clock)
+        except Exception:
+            # Whatever it is, the turn was paid for and its answer is whole.
+            log.exception("exchange %s: completed, but settling failed unforeseen", self.call.request_id)
+            settling.leave_unstored(exchange, "Completed, but settling failed; the log has the cause.", self.clock)
+            return False
+
+    def _outcome(self, terminal: Terminal, claim: Claim) -> Outcome:
         note = self.provider.before_responses_snapshot_commit(
             SnapshotContext(
                 attempt_id=self.call.request_id,
                 carry=self._preparation.carry,
                 output=terminal.output,
                 upstream_headers=self.upstream.headers,
-                generation=self._claim.generation,
+                generation=claim.generation,
             )
         )
-        outcome = Outcome(
+        return Outcome(
             terminal=terminal,
             response_id=self.response_id,
             items=self._ground.items,
@@ -296,7 +330,6 @@ class Turn:
             note=note,
             learnt=self._learnt,
         )
-        return settling.settle_within(self._claim, outcome, self.clock)
 
     def _note_end(self, relay: Relay, ending: Ending) -> None:
         exchange = self.exchange

@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import DatabaseError, connection, transaction
+from django.db import Error, connection, transaction
 
 from accounts import quota
+from floway.durability import waiting_at_most
 from floway.providers.contract import Keepsake, QuotaWindow, SnapshotNote
 from floway.wire.fold import Terminal
 from floway.wire.json import JSON
@@ -36,11 +37,15 @@ class Learnt:
     keepsake: Keepsake | None = None
 
     def write(self, now: datetime) -> None:
-        """Into the open transaction."""
-        if self.keepsake is not None:
-            keepsakes.keep(self.conversation_id, self.credential_id, self.keepsake)
-        if self.quota:
-            quota.note(self.credential_id, self.quota, now)
+        """Into the open transaction, but never at its cost: what cannot be kept is left out."""
+        try:
+            with transaction.atomic():
+                if self.keepsake is not None:
+                    keepsakes.keep(self.conversation_id, self.credential_id, self.keepsake)
+                if self.quota:
+                    quota.note(self.credential_id, self.quota, now)
+        except Error:
+            log.exception("credential %s: what an answer's head told could not be kept", self.credential_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,7 @@ class Outcome:
 def settle(claim: Claim, outcome: Outcome) -> None:
     """Snapshot, items, exchange and claim, in one transaction.
 
-    :raises DatabaseError: nothing was written.
+    :raises django.db.Error: nothing was written.
     """
     with transaction.atomic():
         _touch(claim, outcome)
@@ -154,13 +159,12 @@ def settle_within(claim: Claim, outcome: Outcome, clock: Clock) -> bool:
     give_up_at = clock.monotonic() + GIVE_UP_AFTER_SECONDS
     while True:
         try:
-            settle(claim, outcome)
-        except DatabaseError:
-            connection.close()
+            with waiting_at_most(max(0.0, give_up_at - clock.monotonic())):
+                settle(claim, outcome)
+        except Error:
             if clock.monotonic() + _PAUSE_SECONDS > give_up_at:
                 log.exception("exchange %s: completed but could not be stored", claim.exchange.request_id)
-                claim.exchange.operator_note = "Completed, but the database would not store it."
-                write_later(lambda: _write_unstored(claim.exchange), claim.exchange.request_id, clock)
+                leave_unstored(claim.exchange, "Completed, but the database would not store it.", clock)
                 return False
             clock.sleep(_PAUSE_SECONDS)
         else:
@@ -169,10 +173,16 @@ def settle_within(claim: Claim, outcome: Outcome, clock: Clock) -> bool:
             connection.close()
 
 
-def _write_unstored(exchange: Exchange) -> None:
-    with transaction.atomic():
-        exchange.save()
-        claims.keep(exchange)
+def leave_unstored(exchange: Exchange, why: str, clock: Clock) -> None:
+    """Write, as soon as it can be, that a turn was completed and nothing of it stored; its window stays taken."""
+    exchange.operator_note, exchange.stored = why, False
+
+    def write() -> None:
+        with transaction.atomic():
+            exchange.save()
+            claims.keep(exchange)
+
+    write_later(write, exchange.request_id, clock)
 
 
 def fail(exchange: Exchange, learnt: Learnt | None, clock: Clock) -> None:
@@ -187,7 +197,7 @@ def fail(exchange: Exchange, learnt: Learnt | None, clock: Clock) -> None:
 
     try:
         write()
-    except DatabaseError:
+    except Error:
         log.exception("exchange %s: its end could not be written yet", exchange.request_id)
         write_later(write, exchange.request_id, clock)
     finally:
@@ -197,8 +207,9 @@ def fail(exchange: Exchange, learnt: Learnt | None, clock: Clock) -> None:
 def note_delivery(exchange: Exchange) -> None:
     """Write who ended a settled exchange; its loss would only cost the operator a detail."""
     try:
-        Exchange.objects.filter(pk=exchange.pk).update(ended_by=exchange.ended_by)
-    except DatabaseError as error:
+        with transaction.atomic():
+            Exchange.objects.filter(pk=exchange.pk).update(ended_by=exchange.ended_by)
+    except Error as error:
         log.warning("exchange %s: %s", exchange.request_id, error)
     finally:
         connection.close()
@@ -212,7 +223,7 @@ def write_later(write: Callable[[], None], request_id: str, clock: Clock) -> Non
             clock.sleep(pause)
             try:
                 write()
-            except DatabaseError as error:
+            except Error as error:
                 log.warning("exchange %s: still not written: %s", request_id, error)
             else:
                 log.info("exchange %s: written late", request_id)

@@ -57,31 +57,47 @@ class Stream:
         self._clock = clock
         self._deadline = deadline
         self._gone = gone
+        self._heard_at = 0.0
 
     def pieces(self) -> Iterator[bytes]:
-        """What to write to the caller until the terminal event, which stays with the relay; silence gives comments."""
-        heard_at = self._clock.monotonic()
+        """What to write to the caller until the terminal event, which stays with the relay.
+
+        Comments keep the caller's side awake whenever nothing was written for a while, whatever the upstream says meanwhile.
+        """
+        self._heard_at = written_at = self._clock.monotonic()
         while self.relay.terminal is None:
             now = self._clock.monotonic()
-            wait = min(self._limits.keep_alive, self._deadline - now, heard_at + self._limits.idle - now)
-            if wait <= 0:
+            if now >= min(self._deadline, self._heard_at + self._limits.idle):
                 late = now >= self._deadline
                 self.ending = Ending(EndedBy.DEADLINE if late else EndedBy.IDLE, "no terminal event in time")
                 return
-            try:
-                data = self.upstream.read(wait)
-                if not data:
-                    self.ending = Ending(EndedBy.UPSTREAM_CUT, "the upstream closed without a terminal event")
-                    return
-                heard_at = self._clock.monotonic()
-                out = self.relay.feed(data)
-            except TimeoutError:
-                out = KEEP_ALIVE
-            except UpstreamCut as cut:
-                self.ending = Ending(EndedBy.CALLER, "") if self._gone() else Ending(EndedBy.UPSTREAM_CUT, str(cut))
-                return
-            except InvalidFrame as error:
-                self.ending = Ending(EndedBy.UPSTREAM_CUT, f"unreadable event: {error}")
+            if now >= written_at + self._limits.keep_alive:
+                written_at = now
+                yield KEEP_ALIVE
+                continue
+            until = min(written_at + self._limits.keep_alive, self._deadline, self._heard_at + self._limits.idle)
+            out = self._next(until - now)
+            if out is None:
                 return
             if out:
+                written_at = self._clock.monotonic()
                 yield out
+
+    def _next(self, wait: float) -> bytes | None:
+        """What came within `wait` seconds, as the caller gets it; None at the end."""
+        try:
+            data = self.upstream.read(wait)
+            if data:
+                self._heard_at = self._clock.monotonic()
+                return self.relay.feed(data)
+            self.ending = self._cut("the upstream closed without a terminal event")
+        except TimeoutError:
+            return b""
+        except UpstreamCut as cut:
+            self.ending = self._cut(str(cut))
+        except InvalidFrame as error:
+            self.ending = Ending(EndedBy.UPSTREAM_CUT, f"unreadable event: {error}")
+        return None
+
+    def _cut(self, detail: str) -> Ending:
+        return Ending(EndedBy.CALLER) if self._gone() else Ending(EndedBy.UPSTREAM_CUT, detail)

@@ -29,6 +29,8 @@ from responses_app.http import (
 from responses_app.pipeline import Turn, TurnLimits
 from responses_app.watching import watching
 
+_LAST_WRITE_SECONDS = 10
+"""What a caller gets beyond the deadline to read the end of its stream."""
 DROPPED_HEADER = "x-floway-dropped-parameters"
 DEGRADED_HEADER = "x-floway-degraded"
 
@@ -79,7 +81,7 @@ class TurnView(ApiView):
 
     def whole(self, turn: Turn) -> Response:
         """The turn's answer as one object."""
-        with watching(turn.call.environ, turn.cancellation.cancel):
+        with watching(turn.call.environ, turn.cancellation.cancel, turn.seconds_left + _LAST_WRITE_SECONDS):
             turn.open()
             return Response(turn.aggregate(), headers={**NO_STORE, **_told(turn)})
 
@@ -92,7 +94,7 @@ class ResponsesView(TurnView):
         turn = self.accept(request, Action.GENERATE, TurnLimits.of_responses())
         if turn.call.body.get("stream") is not True:
             return self.whole(turn)
-        with watching(turn.call.environ, turn.cancellation.cancel):
+        with watching(turn.call.environ, turn.cancellation.cancel, turn.seconds_left + _LAST_WRITE_SECONDS):
             turn.open()
         return StreamingHttpResponse(
             _watched(turn),
@@ -126,7 +128,7 @@ def _told(turn: Turn) -> dict[str, str]:
 
 
 def _watched(turn: Turn) -> Iterator[bytes]:
-    with watching(turn.call.environ, turn.cancellation.cancel):
+    with watching(turn.call.environ, turn.cancellation.cancel, turn.seconds_left + _LAST_WRITE_SECONDS):
         yield from turn.stream()
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import gevent
@@ -16,13 +16,18 @@ from gevent import monkey
 
 
 @contextmanager
-def watching(environ: Mapping[str, Any], on_gone: Callable[[], None]) -> Iterator[None]:
-    """Call `on_gone` if the caller's connection ends inside."""
+def watching(environ: Mapping[str, Any], on_gone: Callable[[], None], seconds: float) -> Iterator[None]:
+    """Call `on_gone` if the caller's connection ends inside.
+
+    :param seconds: after which the connection is ended, and `on_gone` called, should the caller not even read by then: who
+        waits in a write looks at no clock.
+    """
     caller = environ.get("gunicorn.socket")
     if caller is None or not monkey.is_module_patched("socket"):
         yield
         return
-    watcher = gevent.get_hub().loop.io(caller.fileno(), 1)
+    hub = gevent.get_hub()
+    watcher = hub.loop.io(caller.fileno(), 1)
 
     def readable() -> None:
         watcher.stop()
@@ -36,9 +41,20 @@ def watching(environ: Mapping[str, Any], on_gone: Callable[[], None]) -> Iterato
         if gone:
             on_gone()
 
+    def too_late() -> None:
+        gevent.spawn(end)
+
+    def end() -> None:
+        on_gone()
+        with suppress(OSError):
+            caller.shutdown(socket.SHUT_RDWR)
+
+    timer = hub.loop.timer(seconds)
     watcher.start(readable)
+    timer.start(too_late)
     try:
         yield
     finally:
-        watcher.stop()
-        watcher.close()
+        for watch in (watcher, timer):
+            watch.stop()
+            watch.close()

@@ -34,7 +34,7 @@ def _of_header(value: str | None, now: datetime | None) -> float | None:
         return int(value)
     try:
         date = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     aware = date if date.tzinfo is not None else date.replace(tzinfo=UTC)
     return (aware - now).total_seconds() if now is not None else None
