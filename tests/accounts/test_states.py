@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.conf import LazySettings
 
 from accounts import states, tokens
 from accounts.models import OAuthCredential
@@ -61,10 +62,10 @@ def test_a_rate_limit_lasts_as_long_as_it_says_and_no_longer_than_the_cap() -> N
     assert held() == timedelta(seconds=300)
 
 
-def test_a_spent_allowance_is_asked_about_again_within_the_hour() -> None:
+def test_a_spent_allowance_is_asked_about_again_before_a_far_reset(settings: LazySettings) -> None:
     make_credential()
     meets(FailureKind.USAGE_LIMIT, resets_at=NOW + timedelta(days=6))
-    assert held() == timedelta(hours=1)
+    assert held() == timedelta(seconds=settings.FLOWAY_MAX_COOLDOWN_SECONDS)
 
 
 def test_an_edge_block_grows_until_something_succeeds_and_never_condemns() -> None:

@@ -68,6 +68,18 @@ class Served:
         """Fail with what it said last if it has ended."""
         assert self._process.poll() is None, "the gateway has ended:\n" + "".join(self.output[-50:])
 
+    def ends_by_itself(self, seconds: float) -> bool:
+        """Wait for it to end, at most so long."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def interrupt(self) -> None:
+        """Ctrl-C: it ends without waiting for streams."""
+        self._process.send_signal(signal.SIGINT)
+
     def stop(self) -> None:
         """End it, streams and all."""
         self._process.send_signal(signal.SIGINT)  # without waiting for streams

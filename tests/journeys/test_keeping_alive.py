@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from http.client import HTTPException
+from pathlib import Path
 
 import pytest
 
+from floway.providers.codex.simulated.http import Exchange
 from tests.conftest import _database_of_its_own
 from tests.fakes.caller import Caller
 from tests.fakes.served import ROOT, Served
@@ -20,10 +25,10 @@ from tests.fakes.upstream import FakeUpstream
 
 
 @pytest.fixture
-def alone(upstream: FakeUpstream, tmp_path: object) -> Iterator[Served]:
+def alone(upstream: FakeUpstream, tmp_path: Path) -> Iterator[Served]:
     """A served gateway with a login that ends in a minute."""
     variables = {"FLOWAY_MAINTENANCE_SECONDS": "1", "FLOWAY_WORKERS": "2", **_database_of_its_own("alone")}
-    running = Served(tmp_path, upstream.url, **variables)  # type: ignore[arg-type] # pytest's path
+    running = Served(tmp_path, upstream.url, **variables)
     running.start()
     yield running
     running.stop()
@@ -58,3 +63,46 @@ def test_a_server_with_a_wrong_key_does_not_start(alone: Served) -> None:
         assert done.returncode != 0
         assert name in done.stderr
         assert "Restore the secrets" in done.stderr
+
+
+def test_a_server_that_is_told_to_end_finishes_an_exchange_that_is_under_way(
+    upstream: FakeUpstream, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C cuts the caller's request off, and not the exchange that it had begun."""
+    arrived, go_on = threading.Event(), threading.Event()
+    answer = upstream._token
+
+    def slowly(exchange: Exchange) -> None:
+        arrived.set()
+        assert go_on.wait(60)
+        answer(exchange)
+
+    monkeypatch.setattr(upstream, "_token", slowly)
+    variables = {"FLOWAY_MAINTENANCE": "false", **_database_of_its_own("alone")}
+    running = Served(tmp_path, upstream.url, **variables)
+    running.start()
+    running.manage("import_credential", "-", stdin=document(expires_at=1_000_000_000))
+    key = running.manage("issue_key", "k").splitlines()[-1]
+    calling = threading.Thread(target=say_in_vain, args=(Caller(running.url, key),))
+    calling.start()
+    assert arrived.wait(30)
+    running.interrupt()
+    wait_until(lambda: any("Handling signal: int" in line for line in running.output))
+    go_on.set()
+    assert running.ends_by_itself(20)
+    running.stop()
+    calling.join(20)
+    assert running.ask("CredentialTokens.objects.filter(access_expires_at__year__gt=2020, lease_until=None).count()") == "1"
+    assert not list((tmp_path / "rotated").iterdir())
+
+
+def say_in_vain(caller: Caller) -> None:
+    with contextlib.suppress(OSError, HTTPException):
+        caller.say("hello")
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    give_up_at = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.05)

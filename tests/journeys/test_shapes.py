@@ -130,4 +130,4 @@ def test_a_challenge_of_the_edge_is_told_apart_from_the_services_word(gateway: G
     assert ask(gateway).status >= 500
     assert gateway.credential is not None
     gateway.credential.refresh_from_db()
-    assert gateway.credential.state == gateway.credential.State.ACTIVE
+    assert gateway.credential.state == gateway.credential.State.EDGE_BLOCKED

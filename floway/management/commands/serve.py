@@ -37,6 +37,8 @@ class Command(BaseCommand):
         executor = MigrationExecutor(connection)
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             raise CommandError("The database is not up to date. Run `manage.py migrate`, or `manage.py serve --migrate`.")
+        for problem in witness.problems():
+            raise CommandError(problem)
         witness.establish()
         self._greet()
         connection.close()

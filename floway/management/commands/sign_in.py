@@ -7,12 +7,13 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from accounts import importing
 from accounts.importing import AnotherLogin, Imported
 from accounts.models import OAuthCredential
 from floway.loopback import Listener, PortTaken, Reply
+from floway.management.keyed import KeyedCommand
 from floway.providers import registry
 from floway.providers.contract import NotYet, SignInMethod, SignInRefused, SignInStart, UpstreamUnreachable
 
@@ -21,7 +22,7 @@ _POLL_SECONDS = 5.0
 _NOBODY = "Nobody signed in within ten minutes."
 
 
-class Command(BaseCommand):
+class Command(KeyedCommand):
     """See the module."""
 
     help = "Sign in with a provider from this machine; prints the credential's id. In the admin: Credentials, Sign in."
