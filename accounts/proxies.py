@@ -11,7 +11,7 @@ from floway.addresses import is_address, may_be_proxy
 from floway.providers.contract import Proxy
 from floway.sealing import seal_text, unseal_text
 
-_PURPOSE = "proxy"
+PURPOSE = "proxy"
 _LONGEST_URL = 1000
 
 
@@ -28,7 +28,7 @@ def of(credential: OAuthCredential) -> Proxy | None:
         row = credential.proxy
     except CredentialProxy.DoesNotExist:
         return None
-    url = unseal_text(row.sealed, purpose=_PURPOSE, owner=_owner(credential.pk))
+    url = unseal_text(row.sealed, purpose=PURPOSE, owner=_owner(credential.pk))
     return Proxy(url, local=settings.FLOWAY_ALLOW_LOCAL_PROXY)
 
 
@@ -38,7 +38,7 @@ def keep(credential: OAuthCredential, url: str) -> None:
     :raises InvalidProxy: it can be none.
     """
     if url:
-        sealed = seal_text(checked(url), purpose=_PURPOSE, owner=_owner(credential.pk))
+        sealed = seal_text(checked(url), purpose=PURPOSE, owner=_owner(credential.pk))
         CredentialProxy.objects.update_or_create(credential=credential, defaults={"sealed": sealed, "shown": masked(url)})
     else:
         CredentialProxy.objects.filter(credential=credential).delete()

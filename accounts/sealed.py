@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from accounts import signing_in
-from accounts.models import CredentialTokens, PendingSignIn
+from accounts import proxies, signing_in
+from accounts.models import CredentialProxy, CredentialTokens, PendingSignIn
 from accounts.tokens import owner_of
 from floway.resealing import SealedColumn
 
@@ -11,4 +11,5 @@ COLUMNS = [
     SealedColumn(CredentialTokens, name, purpose=name, known_by=("pk",), owner=owner_of)
     for name in ("access_token", "refresh_token", "id_token")
 ]
+COLUMNS.append(SealedColumn(CredentialProxy, "sealed", purpose=proxies.PURPOSE, known_by=("pk",), owner=owner_of))
 COLUMNS.append(SealedColumn(PendingSignIn, "sealed", purpose=signing_in.PURPOSE, known_by=("pk",), owner=str))

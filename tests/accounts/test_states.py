@@ -62,10 +62,11 @@ def test_a_rate_limit_lasts_as_long_as_it_says_and_no_longer_than_the_cap() -> N
     assert held() == timedelta(seconds=300)
 
 
-def test_a_spent_allowance_is_asked_about_again_before_a_far_reset(settings: LazySettings) -> None:
+def test_a_spent_allowance_rests_no_longer_than_the_environment_allows() -> None:
     make_credential()
     meets(FailureKind.USAGE_LIMIT, resets_at=NOW + timedelta(days=6))
-    assert held() == timedelta(seconds=settings.FLOWAY_MAX_COOLDOWN_SECONDS)
+    assert held() == timedelta(hours=6)
+    assert row().resets_at == NOW + timedelta(days=6)
 
 
 def test_an_edge_block_grows_until_something_succeeds_and_never_condemns() -> None:
