@@ -34,14 +34,16 @@ def test_a_stale_token_is_refreshed_once_and_the_turn_sent_again_as_it_was(gatew
     assert (row.status, row.dispatches) == ("completed", 2)
 
 
-def test_a_token_refused_after_its_refresh_is_a_dead_login(gateway: Gateway, upstream: FakeUpstream) -> None:
+def test_a_token_refused_right_after_its_refresh_rests_the_login_and_condemns_nobody(
+    gateway: Gateway, upstream: FakeUpstream
+) -> None:
     upstream.script(faults.unauthorized(), faults.unauthorized())
     reply = gateway.say("hello")
     assert reply.status == 503
     assert len(upstream.exchanges) == 1
     assert gateway.credential is not None
     gateway.credential.refresh_from_db()
-    assert gateway.credential.state == "needs_sign_in"
+    assert gateway.credential.state == "rate_limited"
     assert gateway.credential.state_reason
 
 
