@@ -15,6 +15,7 @@ from floway.providers.codex.intended import Verdict
 from floway.providers.codex.parity import Capture, Finding
 from tests.conftest import Gateway
 from tests.fakes.caller import Reply
+from tests.fakes.tokens import ALICE
 from tests.fakes.upstream import FakeUpstream
 from tests.providers.factories import GOLDEN, capture, captured_lines
 
@@ -59,6 +60,8 @@ def test_a_request_to_the_gateway_leaves_it_in_its_twins_shape(gateway: Gateway,
 def test_a_request_without_a_twin_goes_on_as_it_came(gateway: Gateway, upstream: FakeUpstream, name: str) -> None:
     came = captured(name)
     upstream.distinct_ids = "x-codex-parent-thread-id" in dict(came.headers)
+    override = dict(came.headers).get("x-openai-account-routing-override", "NO_CONSTRAINT")
+    upstream.routing[ALICE.account_id] = {"account_routing_override": override}
     reply = send(gateway, name)
     assert upstream.turns, reply.body
     assert (reply.status == 200) is (came.body["model"] in KNOWN_UPSTREAM)

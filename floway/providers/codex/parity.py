@@ -10,14 +10,15 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import zstandard
 
 from floway.providers.codex.intended import OF_THE_ACCOUNT, OF_THE_RUN, Verdict, matches, reason_for
 from floway.providers.codex.protocol import turn_metadata
-from floway.providers.codex.protocol.constants import TURN_METADATA
+from floway.providers.codex.protocol.constants import ROUTING_OVERRIDE, TURN_METADATA
+from floway.providers.codex.protocol.routing import Routing
 from floway.providers.contract import Account, Action, Entropy, RequestContext, ResponsesProvider, ResponsesRequest
 from floway.wire.headers import HeaderLine, Headers
 from floway.wire.json import JSON, JSONObject, dumps, loads
@@ -94,7 +95,7 @@ def _is_line(value: JSON) -> bool:
 
 
 def replay(provider: ResponsesProvider, capture: Capture, account: Account, started_at: datetime, entropy: Entropy) -> Capture:
-    """What `provider` would send if `capture` came to it as a conversation's first request.
+    """What `provider` would send if `capture` came to it as a conversation's first request, for an account routed as it was.
 
     :raises ProviderRefused: it would send nothing.
     """
@@ -107,7 +108,7 @@ def replay(provider: ResponsesProvider, capture: Capture, account: Account, star
         entropy=entropy,
         action=Action.GENERATE,
         inbound=inbound,
-        account=account,
+        account=replace(account, facts=_facts(capture)),
         claim=claim,
         note=claim.note,
         continued=None,
@@ -119,6 +120,10 @@ def replay(provider: ResponsesProvider, capture: Capture, account: Account, star
     packed = dict(request.headers).get("content-encoding") == "zstd"
     body = zstandard.ZstdDecompressor().decompress(request.body) if packed else request.body
     return Capture(capture.name, f"/{path}", request.headers, loads(body))
+
+
+def _facts(capture: Capture) -> JSON:
+    return Routing(override=dict(capture.headers).get(ROUTING_OVERRIDE)).facts()
 
 
 def compare(came: Capture, expected: Capture, sent: Capture) -> tuple[Finding, ...]:
