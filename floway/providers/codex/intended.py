@@ -45,11 +45,6 @@ INTENDED = (
     ),
     Intended(
         Verdict.MISSING,
-        ("header x-openai-account-routing-override",),
-        "said where the gateway's own discovery of the account found it; a caller's is never believed",
-    ),
-    Intended(
-        Verdict.MISSING,
         ("client_metadata guardian_credits_requested", "client_metadata mcp_attribution"),
         "only the client itself can ask for that",
         unless_it_came=True,
