@@ -74,9 +74,14 @@ def test_a_documents_device_id_is_kept_only_if_it_is_one() -> None:
 
 def test_claims_come_from_the_access_token_where_there_is_no_id_token() -> None:
     access = jwt(**{"https://api.openai.com/profile": {"email": "p@example.com"}, "https://api.openai.com/auth": AUTH})
-    grant = read({"access_token": access})
+    grant = read({"access_token": access, "refresh_token": "r"})
     assert (grant.email, grant.plan, grant.tokens.access_expires_at) == ("p@example.com", "pro", None)
-    assert grant.tokens.refresh_token is None
+
+
+def test_a_login_that_could_not_be_refreshed_is_refused() -> None:
+    access = jwt(**{"https://api.openai.com/auth": AUTH})
+    with pytest.raises(InvalidDocument, match="no refresh token"):
+        read({"access_token": access})
 
 
 @pytest.mark.parametrize(

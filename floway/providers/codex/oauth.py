@@ -117,12 +117,12 @@ def read_document(document: JSON) -> Grant:
         raise InvalidDocument(
             "The document holds an API key, not a login." if _says_api_key(document) else "The document holds no access token."
         )
-    if _secret(document, _REFRESH_TOKEN) is None:
-        raise InvalidDocument("The document holds no refresh token: the login would die with its access token.")
     of_identity, of_access = claims(identity), claims(access)
     account_id = _first_text(_find(document, _ACCOUNT_ID)) or of_identity.account_id or of_access.account_id
     if not _HEADER_SAFE.fullmatch(account_id) or len(account_id) > _LONGEST_ID:
         raise InvalidDocument("Neither the document nor its tokens name a usable account id.")
+    if _secret(document, _REFRESH_TOKEN) is None:
+        raise InvalidDocument("The document holds no refresh token: the login would die with its access token.")
     user_id = of_identity.user_id or of_access.user_id
     device_id = _find(document, _DEVICE_ID)
     return Grant(
