@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.conf import LazySettings
 
 from accounts import states, tokens
 from accounts.models import OAuthCredential
