@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.apps import apps
 from django.conf import LazySettings, settings
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.core.management.base import SystemCheckError
 from django.db import models
+from django.utils import timezone
 
-from accounts import tokens, witness
-from accounts.models import CredentialTokens, KeyWitness, OAuthCredential
+from accounts import proxies, signing_in, tokens, witness
+from accounts.models import CredentialTokens, KeyWitness, OAuthCredential, PendingSignIn
 from floway import resealing, sealing
 from floway.sealing import key_id_of
 from responses_app.models import Item
@@ -171,3 +174,21 @@ def test_tokens_read_the_same_after_a_rotation(settings: LazySettings) -> None:
     call_command("rotate_keys")
     held = tokens.held(OAuthCredential.objects.select_related("tokens").get())
     assert held.refresh_token == ALICE.refresh_token(0)
+
+
+def test_a_proxy_and_an_open_sign_in_are_moved_too(settings: LazySettings) -> None:
+    credential = make_credential()
+    proxies.keep(credential, "http://user:password@proxy.example.com:3128")
+    begun = PendingSignIn(provider="codex", method="m", user=User.objects.create_user("person"), session_digest=b"s")
+    begun.created_at = begun.expires_at = timezone.now()
+    begun.sealed = sealing.seal_content(b"{}", purpose=signing_in.PURPOSE, owner=str(begun.pk))
+    begun.save()
+    use({**NEW, **OLD}, settings)
+    call_command("rotate_keys")
+    assert key_ids() == {"k2"}
+    use(NEW, settings)
+    assert all(column.unseal(row) for column in resealing.columns() for row in rows(column))
+
+
+def rows(column: resealing.SealedColumn) -> Iterator[tuple[Any, ...]]:
+    yield from column.rows().values_list("pk", column.column, *column.known_by)
