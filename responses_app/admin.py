@@ -9,11 +9,12 @@ from django.contrib import admin
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Length
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from floway import markup
 from responses_app.diagnosis import first_difference
-from responses_app.history import HistoryAdmin, ended_by, outcome
+from responses_app.history import HistoryAdmin, outcome
 from responses_app.models import Conversation, Exchange, Item, Snapshot
 
 _LISTED = 20
@@ -61,7 +62,6 @@ class ExchangeAdmin(HistoryAdmin):
         "total",
         "tokens_in",
         "tokens_out",
-        "ended",
     )
     list_filter = (OutcomeFilter, "started_at", "api_key", "credential")
     list_select_related = ("api_key", "credential")
@@ -79,8 +79,9 @@ class ExchangeAdmin(HistoryAdmin):
 
     @admin.display(description="status")
     def how(self, exchange: Exchange) -> SafeString:
-        """How it stands or ended."""
-        return outcome(exchange)
+        """How it stands or ended, and with which error."""
+        code = markup.clean(exchange.error_code) if exchange.error_code else ""
+        return format_html("{} <small>{}</small>", outcome(exchange), code)
 
     @admin.display(description="first byte")
     def first_byte(self, exchange: Exchange) -> str:
@@ -101,11 +102,6 @@ class ExchangeAdmin(HistoryAdmin):
     def tokens_out(self, exchange: Exchange) -> str:
         """Tokens written, and how many of them in reasoning."""
         return _pair(exchange.output_tokens, exchange.reasoning_tokens)
-
-    @admin.display(description="ended by")
-    def ended(self, exchange: Exchange) -> SafeString:
-        """Who ended it."""
-        return ended_by(exchange)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Exchange]:
         """With what a row or a page names."""
