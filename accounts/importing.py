@@ -48,20 +48,21 @@ def import_credential(document: bytes | str, *, provider: str | None = None) -> 
         raise ImportRefused(f"The document is not JSON: {error}.") from error
     except InvalidDocument as error:
         raise ImportRefused(str(error)) from error
-    return store(slug, grant)
+    return store(slug, grant, given_now=False)
 
 
-def store(slug: str, grant: Grant, *, only: OAuthCredential | None = None) -> Imported:
+def store(slug: str, grant: Grant, *, only: OAuthCredential | None = None, given_now: bool = True) -> Imported:
     """Keep a login, on disk when this returns: a known one keeps its row, device id and history, and gets the new tokens.
 
     :param only: the credential that it must be the login of; nothing is written for any other.
-    :raises AnotherLogin: it is not.
+    :param given_now: False where a document holds it, which may be older than what the gateway has.
+    :raises AnotherLogin: it is not. :raises ImportRefused: it is older.
     """
     with durable_commits(), transaction.atomic():
         known = OAuthCredential.objects.select_for_update().filter(provider=slug, subject=grant.subject).first()
         if only is not None and (known is None or known.pk != only.pk):
             raise AnotherLogin(grant.email or grant.account_id)
-        if known is not None:
+        if known is not None and not given_now:
             _refuse_older(known, grant)
         return _write(slug, grant, known)
 
