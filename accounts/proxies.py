@@ -32,6 +32,11 @@ def of(credential: OAuthCredential) -> Proxy | None:
     return Proxy(url, local=settings.FLOWAY_ALLOW_LOCAL_PROXY)
 
 
+def of_renewed(credential: OAuthCredential | None) -> Proxy | None:
+    """The proxy that a sign-in goes through: that of the login it renews, none for a new one."""
+    return None if credential is None else of(credential)
+
+
 def keep(credential: OAuthCredential, url: str) -> None:
     """From the next request on all traffic of the credential goes through `url`; an empty one takes the proxy away.
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.utils import timezone
 
-from accounts import importing
+from accounts import importing, proxies
 from accounts.models import OAuthCredential, PendingSignIn
 from floway import transport
 from floway.providers import registry
@@ -65,9 +65,10 @@ def begin(slug: str, method: SignInMethod, person: Person, credential: OAuthCred
 
     :raises SignInRefused: see the contract.
     """
+    through = proxies.of_renewed(credential)
     connection.close()
     try:
-        start = registry.get(slug).begin_sign_in(method.slug, method.redirect_uri, secrets.token_bytes)
+        start = registry.get(slug).begin_sign_in(method.slug, method.redirect_uri, secrets.token_bytes, proxy=through)
     except UpstreamUnreachable as error:
         raise SignInRefused("The provider gave no answer. Can this machine reach it?", again=True) from error
     now = timezone.now()
@@ -137,12 +138,12 @@ def finish(pending: PendingSignIn, callback: str | None) -> importing.Imported |
 
 
 def _ask(pending: PendingSignIn, callback: str | None) -> Grant | NotYet:
-    provider, state = registry.get(pending.provider), opened(pending).state
+    provider, state, through = registry.get(pending.provider), opened(pending).state, proxies.of_renewed(pending.credential)
     connection.close()
     try:
         # A person who leaves must not take a login along that has been given already.
         with transport.cancellable(transport.Cancellation()):
-            return provider.finish_sign_in(pending.method, state, callback)
+            return provider.finish_sign_in(pending.method, state, callback, proxy=through)
     except UpstreamUnreachable as error:
         raise SignInRefused("The provider gave no answer. Can this machine reach it? Begin anew.") from error
 

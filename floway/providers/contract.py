@@ -583,16 +583,19 @@ class ResponsesProvider(Protocol):
     def sign_in_methods(self) -> Sequence[SignInMethod]:
         """How a person can sign in, the best way first. Pure."""
 
-    def begin_sign_in(self, method: str, redirect_uri: str | None, entropy: Entropy) -> SignInStart:
+    def begin_sign_in(
+        self, method: str, redirect_uri: str | None, entropy: Entropy, *, proxy: Proxy | None = None
+    ) -> SignInStart:
         """Begin a sign-in. Network.
 
         :param redirect_uri: the method's own, or another that the provider is known to take.
+        :param proxy: the one of the login that is renewed: all that is asked goes through it, or nowhere.
         :raises SignInRefused: the authority will not have it. :raises UpstreamUnreachable: no answer.
         """
 
-    def finish_sign_in(self, method: str, state: JSON, callback: str | None) -> Grant | NotYet:
+    def finish_sign_in(self, method: str, state: JSON, callback: str | None, *, proxy: Proxy | None = None) -> Grant | NotYet:
         """Finish one. Network, unless `callback` is refused as it stands; it is parsed and never fetched.
 
-        :param callback: what the person brought back; None where the provider is asked.
+        :param callback: what the person brought back; None where the provider is asked. :param proxy: as at the beginning.
         :raises SignInRefused: see there. :raises UpstreamUnreachable: no answer; the sign-in may be used up.
         """

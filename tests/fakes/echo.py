@@ -25,6 +25,7 @@ from floway.providers.contract import (
     Model,
     NotYet,
     PreparedRequest,
+    Proxy,
     QuotaWindow,
     RequestContext,
     ResolvedId,
@@ -147,8 +148,10 @@ class EchoProvider:
     def sign_in_methods(self) -> Sequence[SignInMethod]:
         return (SignInMethod("shout", "By shouting", "Shout, and wait.", ("Shout.",)),)
 
-    def begin_sign_in(self, method: str, redirect_uri: str | None, entropy: Entropy) -> SignInStart:
+    def begin_sign_in(
+        self, method: str, redirect_uri: str | None, entropy: Entropy, *, proxy: Proxy | None = None
+    ) -> SignInStart:
         return SignInStart("echo:", state="somebody")
 
-    def finish_sign_in(self, method: str, state: JSON, callback: str | None) -> Grant | NotYet:
+    def finish_sign_in(self, method: str, state: JSON, callback: str | None, *, proxy: Proxy | None = None) -> Grant | NotYet:
         return self.import_credential({"name": state})

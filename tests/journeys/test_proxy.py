@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from django.contrib.auth import get_user_model
 from pytest_django import Settings
 
-from accounts import proxies, quota, tokens
+from accounts import proxies, quota, signing_in, tokens
 from accounts.models import CredentialProxy, OAuthCredential
 from floway import transport
-from floway.providers.contract import Proxy, UpstreamRequest, UpstreamUnreachable
+from floway.providers.contract import NotYet, Proxy, UpstreamRequest, UpstreamUnreachable
 from tests.conftest import Gateway
 from tests.fakes import faults
 from tests.fakes.factories import make_credential
@@ -55,6 +56,19 @@ def test_every_call_of_the_credential_goes_through_its_proxy(
     }
     assert len(upstream.requests) == len(proxy.heads), "something went round the proxy"
     assert all(b"proxy-authorization: basic " in head.lower() for head in proxy.heads), "the proxy was not told who asks"
+
+
+def test_a_sign_in_that_renews_the_credential_goes_through_it_too(
+    gateway: Gateway, upstream: FakeUpstream, proxy: FakeProxy
+) -> None:
+    credential = behind(gateway.credential, proxy)
+    person = signing_in.Person(user_id=get_user_model().objects.create_user("ada").pk, session_key="session")
+    device = signing_in.methods("codex")["device"]
+    pending = signing_in.begin("codex", device, person, credential)
+    assert isinstance(signing_in.finish(pending, None), NotYet)
+    assert len(upstream.requests) == len(proxy.heads) == 2, "something went round the proxy"
+    signing_in.begin("codex", device, person, None)
+    assert (len(upstream.requests), len(proxy.heads)) == (3, 2), "a new login has no proxy yet"
 
 
 def test_a_proxy_that_is_not_there_is_not_gone_round(gateway: Gateway, upstream: FakeUpstream, proxy: FakeProxy) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from accounts import importing
+from accounts import importing, proxies
 from accounts.importing import AnotherLogin, Imported
 from accounts.models import OAuthCredential
 from floway.loopback import Listener, PortTaken, Reply
@@ -64,7 +64,9 @@ class Command(KeyedCommand):
             raise CommandError(f"{taken} {hint}") from taken
 
     def _listen(self, listener: Listener, slug: str, method: SignInMethod, renewed: OAuthCredential | None) -> Imported:
-        start = registry.get(slug).begin_sign_in(method.slug, method.redirect_uri, secrets.token_bytes)
+        start = registry.get(slug).begin_sign_in(
+            method.slug, method.redirect_uri, secrets.token_bytes, proxy=proxies.of_renewed(renewed)
+        )
         self.stderr.write(f"Open this address in a browser on this machine and sign in:\n\n    {start.url}\n")
         ended: list[Imported | Exception] = []
 
@@ -86,7 +88,9 @@ class Command(KeyedCommand):
         return ended[0]
 
     def _by_code(self, slug: str, method: SignInMethod, renewed: OAuthCredential | None) -> Imported:
-        start = registry.get(slug).begin_sign_in(method.slug, method.redirect_uri, secrets.token_bytes)
+        start = registry.get(slug).begin_sign_in(
+            method.slug, method.redirect_uri, secrets.token_bytes, proxy=proxies.of_renewed(renewed)
+        )
         self.stderr.write(f"Open {start.url} on any device, sign in, and type in this code:\n\n    {start.user_code}\n")
         pause = start.poll.total_seconds() if start.poll else _POLL_SECONDS
         give_up_at = time.monotonic() + _LONGEST_SECONDS
@@ -107,7 +111,7 @@ def _finish(
     slug: str, method: SignInMethod, start: SignInStart, callback: str | None, renewed: OAuthCredential | None
 ) -> Imported | None:
     """The login that it came to, stored; None while the person is not done."""
-    came = registry.get(slug).finish_sign_in(method.slug, start.state, callback)
+    came = registry.get(slug).finish_sign_in(method.slug, start.state, callback, proxy=proxies.of_renewed(renewed))
     if isinstance(came, NotYet):
         return None
     try:

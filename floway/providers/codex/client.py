@@ -21,6 +21,7 @@ from floway.providers.codex.protocol.routing import Routing
 from floway.providers.contract import (
     Account,
     Catalogue,
+    Proxy,
     QuotaWindow,
     TokenGrant,
     UpstreamRefused,
@@ -162,7 +163,7 @@ class Client:
         response = self._exchange(request, account)
         return oauth.read_refresh(response.status, self._small_body(response, _TOKEN_ANSWER_BYTES))
 
-    def ask_authority(self, path: str, content_type: str, body: bytes) -> tuple[int, bytes]:
+    def ask_authority(self, path: str, content_type: str, body: bytes, proxy: Proxy | None) -> tuple[int, bytes]:
         """A question to the auth server before there is an account: status and body of its answer.
 
         Header lines as captured from the official client: no originator, no user agent, no cookies.
@@ -174,6 +175,7 @@ class Client:
         response = transport.send(
             request,
             session=f"{self.slug}:sign-in",
+            proxy=proxy,
             connect_timeout=self.connect_timeout,
             answer_timeout=min(self.answer_timeout, _SMALL_ANSWER_SECONDS),
         )

@@ -9,6 +9,7 @@ from floway.providers.codex import authorization, host, oauth, signing_in, state
 from floway.providers.codex.client import Client
 from floway.providers.codex.protocol import answer, dialect, failures, identity, quota, request, routing, surfaces
 from floway.providers.codex.protocol.profiles import PROFILES
+from floway.providers.codex.signing_in import Authority
 from floway.providers.contract import (
     Account,
     AccountUnusable,
@@ -21,6 +22,7 @@ from floway.providers.contract import (
     NotYet,
     PreparedRequest,
     ProviderRefused,
+    Proxy,
     QuotaWindow,
     RequestContext,
     ResponsesRequest,
@@ -169,10 +171,12 @@ class CodexProvider:
         """See ResponsesProvider."""
         return authorization.METHODS
 
-    def begin_sign_in(self, method: str, redirect_uri: str | None, entropy: Entropy) -> SignInStart:
+    def begin_sign_in(
+        self, method: str, redirect_uri: str | None, entropy: Entropy, *, proxy: Proxy | None = None
+    ) -> SignInStart:
         """See ResponsesProvider."""
-        return signing_in.begin(self._client, method, redirect_uri, entropy)
+        return signing_in.begin(Authority(self._client, proxy), method, redirect_uri, entropy)
 
-    def finish_sign_in(self, method: str, state: JSON, callback: str | None) -> Grant | NotYet:
+    def finish_sign_in(self, method: str, state: JSON, callback: str | None, *, proxy: Proxy | None = None) -> Grant | NotYet:
         """See ResponsesProvider."""
-        return signing_in.finish(self._client, method, state, callback)
+        return signing_in.finish(Authority(self._client, proxy), method, state, callback)
