@@ -153,7 +153,7 @@ def test_a_pair_in_quarantine_is_adopted_and_revives_a_login_given_up_for_want_o
     grant = TokenGrant(ALICE.access_token(LONG_FROM_NOW, 1), ALICE.refresh_token(1), None, NOW + timedelta(days=9))
     assert quarantine.keep(credential.pk, consumed, grant)
     assert ALICE.refresh_token(1) not in repr(grant)
-    CredentialTokens.objects.update(lease_holder="living", lease_until=NOW + timedelta(minutes=1))
+    CredentialTokens.objects.update(lease_holder="living", lease_until=datetime.now(UTC) + timedelta(minutes=10))
     once()
     assert list(quarantine.waiting()), "whoever had it is still at it"
     CredentialTokens.objects.update(lease_until=NOW - timedelta(seconds=1))
