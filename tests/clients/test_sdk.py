@@ -97,20 +97,6 @@ def test_models_are_listed(client: OpenAI) -> None:
     assert MODEL in {model.id for model in client.models.list()}
 
 
-def test_errors_are_the_sdks_own_kinds(client: OpenAI, upstream: FakeUpstream) -> None:
-    with pytest.raises(openai.NotFoundError) as unknown:
-        client.responses.create(model="gpt-nonsense", input="x")
-    assert unknown.value.code == "model_not_found"
-    with pytest.raises(openai.BadRequestError) as previous:
-        client.responses.create(model=MODEL, input="x", previous_response_id="resp_unknown")
-    assert previous.value.code == "previous_response_not_found"
-    with pytest.raises(openai.AuthenticationError):
-        client.with_options(api_key="fw_unknown").responses.create(model=MODEL, input="x")
-    upstream.script(faults.usage_limit_reached(int(time.time()) + 3600))
-    with pytest.raises(openai.RateLimitError):
-        client.responses.create(model=MODEL, input="x")
-
-
 def test_a_permanent_refusal_is_not_tried_again_and_a_passing_one_is(client: OpenAI, upstream: FakeUpstream) -> None:
     patient = client.with_options(max_retries=2)
     with pytest.raises(openai.NotFoundError):
@@ -127,3 +113,18 @@ def test_a_stream_that_breaks_off_ends_in_a_failure_the_sdk_understands(client: 
         last: Any = list(events)[-1]
     assert last.type == "response.failed"
     assert last.response.error.code == "server_error"
+
+
+# The last one: it leaves the served gateway's only login resting until its reset.
+def test_errors_are_the_sdks_own_kinds(client: OpenAI, upstream: FakeUpstream) -> None:
+    with pytest.raises(openai.NotFoundError) as unknown:
+        client.responses.create(model="gpt-nonsense", input="x")
+    assert unknown.value.code == "model_not_found"
+    with pytest.raises(openai.BadRequestError) as previous:
+        client.responses.create(model=MODEL, input="x", previous_response_id="resp_unknown")
+    assert previous.value.code == "previous_response_not_found"
+    with pytest.raises(openai.AuthenticationError):
+        client.with_options(api_key="fw_unknown").responses.create(model=MODEL, input="x")
+    upstream.script(faults.usage_limit_reached(int(time.time()) + 3600))
+    with pytest.raises(openai.RateLimitError):
+        client.responses.create(model=MODEL, input="x")
