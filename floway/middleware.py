@@ -15,7 +15,6 @@ from floway import logs
 log = logging.getLogger(__name__)
 
 _PROBES = frozenset({"/healthz", "/readyz"})
-_PROBES = frozenset({"/healthz", "/readyz"})
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 
@@ -46,19 +45,6 @@ def known_host(get_response: GetResponse) -> GetResponse:
         return get_response(request)
 
     return middleware
-
-
-class AllowedHostMiddleware:
-    """Refuses a request whose `Host` is not ours; Django asks only where a view builds URLs. Probes come by address."""
-
-    def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """:raises DisallowedHost: answered 400."""
-        if request.path not in _PROBES:
-            request.get_host()
-        return self.get_response(request)
 
 
 def stated_length(get_response: GetResponse) -> GetResponse:

@@ -141,7 +141,6 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "floway.middleware.RequestIdMiddleware",
-    "floway.middleware.AllowedHostMiddleware",
     "floway.middleware.known_host",
     "floway.middleware.stated_length",
     "django.middleware.security.SecurityMiddleware",

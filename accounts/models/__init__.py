@@ -1,0 +1,35 @@
+"""Who may call, and with what: credentials and their tokens, API keys and their secrets; and what keeps logins alive.
+
+Tokens and secrets stand in rows of their own, so that nothing but sign-in, refresh and rotation ever writes them.
+"""
+
+from accounts.models.api_keys import ApiKey, ApiKeySecret
+from accounts.models.credentials import (
+    CredentialFacts,
+    CredentialProxy,
+    CredentialQuerySet,
+    CredentialTokens,
+    ModelCatalogue,
+    OAuthCredential,
+)
+from accounts.models.quota import Pool, QuotaReading, QuotaSample
+from accounts.models.signing_in import PendingSignIn
+from accounts.models.upkeep import KeyWitness, Notice, Upkeep
+
+__all__ = [
+    "ApiKey",
+    "ApiKeySecret",
+    "CredentialFacts",
+    "CredentialProxy",
+    "CredentialQuerySet",
+    "CredentialTokens",
+    "KeyWitness",
+    "ModelCatalogue",
+    "Notice",
+    "OAuthCredential",
+    "PendingSignIn",
+    "Pool",
+    "QuotaReading",
+    "QuotaSample",
+    "Upkeep",
+]

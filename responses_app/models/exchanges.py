@@ -1,0 +1,80 @@
+"""One request of a caller's, from its acceptance to its end."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from django.db import models
+
+from accounts.models import ApiKey, OAuthCredential
+from responses_app.models.conversations import Conversation
+
+
+class Exchange(models.Model):
+    """One request of a caller's, from its acceptance to its end."""
+
+    class Status(models.TextChoices):
+        """How it stands, or how it ended."""
+
+        IN_FLIGHT = "in_flight", "in flight"
+        COMPLETED = "completed", "completed"
+        INCOMPLETE = "incomplete", "incomplete"
+        FAILED = "failed", "failed"
+        REFUSED = "refused", "refused"
+
+    class EndedBy(models.TextChoices):
+        """Who ended it."""
+
+        UPSTREAM = "upstream", "upstream, with a terminal event"
+        UPSTREAM_CUT = "upstream_cut", "upstream, cut before a terminal event"
+        CALLER = "caller", "caller left"
+        UNDELIVERED = "undelivered", "completed, caller left before the end was delivered"
+        IDLE = "idle", "gateway, upstream silent too long"
+        DEADLINE = "deadline", "gateway, at its deadline"
+        GATEWAY = "gateway", "gateway"
+
+    request_id = models.CharField(max_length=64, unique=True)
+    api_key = models.ForeignKey(ApiKey, models.CASCADE, related_name="exchanges")
+    provider = models.CharField(max_length=64)
+    action = models.CharField(max_length=16)
+    model = models.CharField(max_length=128, blank=True)
+    streamed = models.BooleanField(default=False)
+    stored = models.BooleanField(default=False)
+    conversation = models.ForeignKey(Conversation, models.SET_NULL, null=True, related_name="exchanges")
+    continued = models.ForeignKey("Snapshot", models.SET_NULL, null=True, related_name="continuations")
+    generation = models.PositiveBigIntegerField(null=True)
+    credential = models.ForeignKey(OAuthCredential, models.SET_NULL, null=True, related_name="exchanges")
+    status = models.CharField(max_length=16, choices=Status, default=Status.IN_FLIGHT)
+    ended_by = models.CharField(max_length=16, choices=EndedBy, blank=True)
+    last_event = models.CharField(max_length=64, blank=True)
+    response_id = models.CharField(max_length=64, blank=True)
+    http_status = models.PositiveSmallIntegerField(null=True)
+    error_code = models.CharField(max_length=128, blank=True)
+    error_message = models.CharField(max_length=1000, blank=True)
+    operator_note = models.CharField(max_length=1000, blank=True)
+    dispatches = models.PositiveSmallIntegerField(default=0)
+    attempts = models.JSONField(default=list, null=True, help_text="Each time it was sent: with what, what came, how long.")
+    identity = models.JSONField(default=list)
+    changes = models.JSONField(default=list)
+    upstream_ids = models.JSONField(default=dict)
+    input_items = models.PositiveIntegerField(null=True, help_text="Of the whole input, what was continued included.")
+    known_items = models.PositiveIntegerField(null=True, help_text="How many leading ones the conversation already had.")
+    input_tokens = models.PositiveBigIntegerField(null=True)
+    cached_tokens = models.PositiveBigIntegerField(null=True)
+    output_tokens = models.PositiveBigIntegerField(null=True)
+    reasoning_tokens = models.PositiveBigIntegerField(null=True)
+    started_at = models.DateTimeField()
+    deadline_at = models.DateTimeField()
+    first_byte_ms = models.PositiveIntegerField(null=True, help_text="From acceptance to the first byte of output.")
+    total_ms = models.PositiveIntegerField(null=True)
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["-started_at"], name="exchange_by_start"),
+            models.Index(fields=["api_key", "-started_at"], name="exchange_by_key"),
+            models.Index(fields=["response_id"], name="exchange_by_response"),
+        ]
+
+    def __str__(self) -> str:
+        return self.request_id
