@@ -45,15 +45,23 @@ class Pool(models.Model):
         return f"pool of {self.provider}"
 
 
-class QuotaSample(models.Model):
+class Allowance(models.Model):
+    """How much of one of a credential's allowances is used."""
+
+    limit = models.CharField(max_length=64)
+    window = models.CharField(max_length=64)
+    used_percent = models.FloatField()
+    resets_at = models.DateTimeField(null=True)
+
+    class Meta:
+        abstract = True
+
+
+class QuotaSample(Allowance):
     """One allowance as it stood in a quarter of an hour: the last reading in it."""
 
     credential = models.ForeignKey(OAuthCredential, models.CASCADE, related_name="quota_samples")
-    limit = models.CharField(max_length=64)
-    window = models.CharField(max_length=64)
     slot = models.DateTimeField()
-    used_percent = models.FloatField()
-    resets_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints: ClassVar = [
@@ -65,15 +73,11 @@ class QuotaSample(models.Model):
         return f"{self.limit} {self.window} at {self.slot:%Y-%m-%d %H:%M}: {self.used_percent:.0f} %"
 
 
-class QuotaReading(models.Model):
+class QuotaReading(Allowance):
     """One allowance of a credential as an answer last told it."""
 
     credential = models.ForeignKey(OAuthCredential, models.CASCADE, related_name="quota")
-    limit = models.CharField(max_length=64)
-    window = models.CharField(max_length=64)
-    used_percent = models.FloatField()
     minutes = models.PositiveIntegerField(null=True)
-    resets_at = models.DateTimeField(null=True)
     observed_at = models.DateTimeField()
 
     class Meta:
