@@ -45,20 +45,28 @@ def pre_request(_: Any, req: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """gunicorn's hook before a worker serves: each runs the maintenance loop, and a lease lets one of them do the work."""
-    from accounts import maintenance
+    """gunicorn's hook before a worker serves: it says that it lives, and may run the maintenance loop.
 
+    Of those that run that loop, a lease lets one do the work.
+    """
+    from accounts import maintenance
+    from responses_app import fleet
+
+    fleet.come_round()
+    stop, holder = threading.Event(), maintenance.new_holder()
+    worker.floway_upkeep = stop, holder
+    threading.Thread(target=fleet.run, args=(stop,), name="heartbeat", daemon=True).start()
     if settings.FLOWAY_MAINTENANCE:
-        stop, holder = threading.Event(), maintenance.new_holder()
-        worker.floway_maintenance = stop, holder
         threading.Thread(target=maintenance.run, args=(stop, holder), name="maintenance", daemon=True).start()
 
 
 def worker_exit(_: Any, worker: Any) -> None:
-    """gunicorn's hook at a worker's end: another one may take the lease at once."""
+    """gunicorn's hook at a worker's end: another one may take the lease at once, and nobody waits for its row to age."""
     from accounts import maintenance
+    from responses_app import fleet
 
-    if (running := getattr(worker, "floway_maintenance", None)) is not None:
-        stop, holder = running
+    if (upkeep := getattr(worker, "floway_upkeep", None)) is not None:
+        stop, holder = upkeep
         stop.set()
         maintenance.release(holder)
+        fleet.leave()

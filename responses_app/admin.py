@@ -13,9 +13,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from floway import markup
+from responses_app import fleet
 from responses_app.diagnosis import first_difference
 from responses_app.history import HistoryAdmin, outcome
-from responses_app.models import Conversation, Exchange, Item, Snapshot
+from responses_app.models import Conversation, Exchange, Item, Snapshot, Worker
 
 _LISTED = 20
 
@@ -30,6 +31,7 @@ class OutcomeFilter(admin.SimpleListFilter):
         "cut": ("was cut upstream", Q(ended_by=Exchange.EndedBy.UPSTREAM_CUT)),
         "left": ("the caller left", Q(ended_by__in=[Exchange.EndedBy.CALLER, Exchange.EndedBy.UNDELIVERED])),
         "timeout": ("took too long", Q(ended_by__in=[Exchange.EndedBy.IDLE, Exchange.EndedBy.DEADLINE])),
+        "lost": ("was lost with its process", Q(ended_by=Exchange.EndedBy.LOST)),
         "running": ("is in flight", Q(status=Exchange.Status.IN_FLIGHT)),
         "done": ("was completed", Q(status=Exchange.Status.COMPLETED)),
     }
@@ -261,3 +263,49 @@ class ItemAdmin(HistoryAdmin):
     def created(self, item: Item) -> SafeString:
         """When."""
         return markup.stamp(item.created_at)
+
+
+@admin.register(Worker)
+class WorkerAdmin(HistoryAdmin):
+    """The processes that serve, now."""
+
+    list_display = ("process", "how", "turns", "started", "seen")
+    ordering = ("host", "pid")
+    sortable_by = ()
+    page_template = "console/worker.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Worker]:
+        """With how each stands."""
+        return fleet.standing()
+
+    @admin.display(description="process")
+    def process(self, worker: Worker) -> str:
+        """Where it runs."""
+        return markup.clean(str(worker))
+
+    @admin.display(description="status")
+    def how(self, worker: Any) -> SafeString:
+        """Does it live, and take turns?"""
+        if not worker.lives:
+            return markup.badge("bad", "not heard of")
+        return markup.badge("busy", "draining") if worker.draining else markup.badge("ok", "serving")
+
+    @admin.display(description="turns in flight")
+    def turns(self, worker: Any) -> str:
+        """How many it serves."""
+        return markup.figure(worker.serving)
+
+    @admin.display(description="started (UTC)")
+    def started(self, worker: Worker) -> SafeString:
+        """When."""
+        return markup.stamp(worker.started_at)
+
+    @admin.display(description="last heard of (UTC)")
+    def seen(self, worker: Worker) -> SafeString:
+        """When."""
+        return markup.stamp(worker.seen_at)
+
+    def page(self, row: Worker) -> dict[str, Any]:
+        """The latest turns that it serves."""
+        serves = Exchange.objects.in_flight().filter(worker=row).select_related("api_key", "credential")
+        return {"processes": [row], "exchanges": serves.order_by("-started_at")[:_LISTED]}

@@ -20,6 +20,7 @@ from accounts.models import ApiKey
 from floway.providers.contract import IdentityClaim, Numbered, Opaque
 from floway.sealing import lookup_hash
 from floway.wire.json import JSON
+from responses_app import workers
 from responses_app.models import Conversation, Exchange, RecallKey, Snapshot
 
 _GRACE = timedelta(minutes=1)
@@ -68,9 +69,10 @@ def known_credential(api_key: ApiKey, claim: IdentityClaim) -> int | None:
 def claim_turn(api_key: ApiKey, identity: IdentityClaim, continued: Snapshot | None, exchange: Exchange) -> Claim:
     """Write the exchange and take what the turn needs, in one transaction.
 
-    :param exchange: unsaved; its conversation, continued snapshot and generation are filled in.
+    :param exchange: unsaved; its conversation, continued snapshot, generation and process are filled in.
     :raises LostRace: see there.
     """
+    exchange.worker_id = workers.current()
     try:
         return _claim(api_key, identity, continued, exchange)
     except BaseException:

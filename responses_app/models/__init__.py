@@ -9,13 +9,15 @@ its segment; going on from any older one opens a new segment there. So a turn wr
 
 from responses_app.models.content import Item, Provenance, Segment, SegmentEntry
 from responses_app.models.conversations import Conversation, Keepsake, RecallKey
-from responses_app.models.exchanges import Exchange
+from responses_app.models.exchanges import Exchange, ExchangeQuerySet
 from responses_app.models.snapshots import BrokenSnapshot, Snapshot, SnapshotQuerySet
+from responses_app.models.workers import Worker, WorkerQuerySet
 
 __all__ = [
     "BrokenSnapshot",
     "Conversation",
     "Exchange",
+    "ExchangeQuerySet",
     "Item",
     "Keepsake",
     "Provenance",
@@ -24,4 +26,6 @@ __all__ = [
     "SegmentEntry",
     "Snapshot",
     "SnapshotQuerySet",
+    "Worker",
+    "WorkerQuerySet",
 ]

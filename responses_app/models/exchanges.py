@@ -2,12 +2,40 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import ClassVar
 
 from django.db import models
+from django.db.models import Exists, OuterRef, Q
 
 from accounts.models import ApiKey, OAuthCredential
 from responses_app.models.conversations import Conversation
+from responses_app.models.workers import Worker, ago
+
+_OVERDUE = timedelta(seconds=60)
+"""What a turn gets beyond its deadline to be written."""
+
+
+class ExchangeQuerySet(models.QuerySet["Exchange"]):
+    """Questions about exchanges."""
+
+    def in_flight(self) -> ExchangeQuerySet:
+        """Those that have not ended, as far as their rows say."""
+        return self.filter(status=Exchange.Status.IN_FLIGHT)
+
+    def running(self) -> ExchangeQuerySet:
+        """Those in flight that somebody serves: their process lives, and they are not long past their deadline."""
+        return self.in_flight().exclude(_is_lost())
+
+    def lost(self) -> ExchangeQuerySet:
+        """Those in flight that nobody serves any more."""
+        return self.in_flight().filter(_is_lost())
+
+
+def _is_lost() -> Q:
+    """A row that names no process (written by an older version, or by none) is judged by its deadline alone."""
+    orphaned = Q(worker__isnull=False) & ~Exists(Worker.objects.living().filter(pk=OuterRef("worker_id")))
+    return orphaned | Q(deadline_at__lt=ago(_OVERDUE))
 
 
 class Exchange(models.Model):
@@ -32,6 +60,7 @@ class Exchange(models.Model):
         IDLE = "idle", "gateway, upstream silent too long"
         DEADLINE = "deadline", "gateway, at its deadline"
         GATEWAY = "gateway", "gateway"
+        LOST = "lost", "lost: its process died"
 
     request_id = models.CharField(max_length=64, unique=True)
     api_key = models.ForeignKey(ApiKey, models.CASCADE, related_name="exchanges")
@@ -44,6 +73,10 @@ class Exchange(models.Model):
     continued = models.ForeignKey("Snapshot", models.SET_NULL, null=True, related_name="continuations")
     generation = models.PositiveBigIntegerField(null=True)
     credential = models.ForeignKey(OAuthCredential, models.SET_NULL, null=True, related_name="exchanges")
+    # History keeps the number of a process whose row is gone: emptying it would rewrite all that the process ever served.
+    worker = models.ForeignKey(
+        Worker, models.DO_NOTHING, null=True, related_name="exchanges", db_constraint=False, db_index=False
+    )
     status = models.CharField(max_length=16, choices=Status, default=Status.IN_FLIGHT)
     ended_by = models.CharField(max_length=16, choices=EndedBy, blank=True)
     last_event = models.CharField(max_length=64, blank=True)
@@ -69,11 +102,14 @@ class Exchange(models.Model):
     total_ms = models.PositiveIntegerField(null=True)
     finished_at = models.DateTimeField(null=True)
 
+    objects = ExchangeQuerySet.as_manager()
+
     class Meta:
         indexes: ClassVar = [
             models.Index(fields=["-started_at"], name="exchange_by_start"),
             models.Index(fields=["api_key", "-started_at"], name="exchange_by_key"),
             models.Index(fields=["response_id"], name="exchange_by_response"),
+            models.Index(fields=["api_key", "worker"], name="exchange_in_flight", condition=Q(status="in_flight")),
         ]
 
     def __str__(self) -> str:

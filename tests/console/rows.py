@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from accounts.models import ApiKey, ApiKeySecret, CredentialTokens, OAuthCredential, QuotaReading
-from responses_app.models import Conversation, Exchange, Item, Segment, Snapshot
+from responses_app.models import Conversation, Exchange, Item, Segment, Snapshot, Worker
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 SENTINEL = "s3nt1nel-must-never-be-shown"
@@ -143,3 +143,4 @@ def make_history(count: int, first: int = 1) -> None:
         parent.save()
         make_snapshot(second, conversation, parent)
         make_item(conversation, number, credential=credential)
+        Worker.objects.create(host=f"host-{number}", pid=number)

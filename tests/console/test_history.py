@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 
 from responses_app.history import RecentPaginator
-from responses_app.models import Conversation, Exchange, Item, Snapshot
+from responses_app.models import Conversation, Exchange, Item, Snapshot, Worker
 from tests.console import rows
 
 pytestmark = pytest.mark.django_db
@@ -20,7 +20,7 @@ def found(client: Client, query: str) -> int:
     return client.get(EXCHANGES, {"q": query}).context["cl"].result_count
 
 
-@pytest.mark.parametrize("model", [Conversation, Exchange, Item, Snapshot])
+@pytest.mark.parametrize("model", [Conversation, Exchange, Item, Snapshot, Worker])
 def test_nothing_of_history_can_be_written(operator: Client, model: Any) -> None:
     rows.make_history(1)
     row = model.objects.first()

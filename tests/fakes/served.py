@@ -61,8 +61,9 @@ class Served:
 
     def ask(self, expression: str) -> str:
         """What a Python expression over the gateway's models gives, as text."""
-        imports = "from datetime import timedelta; from accounts.models import *; from responses_app.models import *"
-        return self.manage("shell", "--no-imports", "-c", f"{imports}; print({expression})")
+        names = "from datetime import timedelta; from django.utils import timezone"
+        models = "from accounts.models import *; from responses_app.models import *"
+        return self.manage("shell", "--no-imports", "-c", f"{names}; {models}; print({expression})")
 
     def assert_running(self) -> None:
         """Fail with what it said last if it has ended."""
