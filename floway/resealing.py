@@ -15,7 +15,7 @@ from typing import Any
 from django.apps import apps
 from django.conf import settings
 from django.db import models, transaction
-from django.db.models import F, Func, Value
+from django.db.models import F, Func, Q, Value
 from django.utils.module_loading import module_has_submodule
 
 from floway.sealing import CannotUnseal, head_of, key_id_of, sealer
@@ -43,7 +43,8 @@ class SealedColumn:
         """Those that hold something; `head` is how the envelope begins under the current key, for as long as that is."""
         begins = head_of(current_key())
         head = Func(F(self.column), Value(1), Value(len(begins)), function="SUBSTR", output_field=models.BinaryField())
-        rows: models.QuerySet[Any] = self.model._base_manager.exclude(**{self.column: b""}).annotate(head=head)
+        empty = Q(**{self.column: b""}) | Q(**{self.column: None})
+        rows: models.QuerySet[Any] = self.model._base_manager.exclude(empty).annotate(head=head)
         return rows
 
     def unseal(self, row: Sequence[Any]) -> bytes:

@@ -26,6 +26,7 @@ WITH RECURSIVE path(id, upto) AS (
 SELECT i.digest, i.sealed
 FROM path JOIN responses_app_segmententry e ON e.segment_id = path.id AND e.position < path.upto
 JOIN responses_app_item i ON i.id = e.item_id
+WHERE e.position >= %s
 ORDER BY e.position
 """
 
@@ -57,13 +58,13 @@ def origin(conversation_id: int, *, stored: bool) -> Place:
     return Place(None, 0, seed)
 
 
-def expand(snapshot: Snapshot) -> list[JSON]:
-    """All items up to and including the snapshot's turn, in order.
+def expand(snapshot: Snapshot, since: int = 0) -> list[JSON]:
+    """All items up to and including the snapshot's turn, in order, from position `since`.
 
     :raises floway.sealing.CannotUnseal: an item is damaged.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_EXPAND, [snapshot.length, snapshot.segment_id])
+        cursor.execute(_EXPAND, [snapshot.length, snapshot.segment_id, since])
         rows = cursor.fetchall()
     plain = [_unsealed(snapshot.conversation_id, bytes(digest), sealed) for digest, sealed in rows]
     items: list[JSON] = loads(b"[%s]" % b",".join(plain))

@@ -31,7 +31,7 @@ from floway.wire.errors import ApiError, ServiceError, Unavailable, UpstreamFail
 from floway.wire.fold import Echo, Relay, Terminal
 from floway.wire.headers import HeaderLine
 from floway.wire.json import JSON, JSONObject
-from responses_app import claims, content, settling
+from responses_app import answers, claims, content, settling
 from responses_app.acceptance import Call, stand, validated
 from responses_app.claims import Claim, LostRace
 from responses_app.clock import Clock
@@ -328,8 +328,13 @@ class Turn:
             continued=self._ground.continued,
             stored=self.store,
             note=note,
+            answer=self._answer(terminal) if self.store else None,
             learnt=self._learnt,
         )
+
+    def _answer(self, terminal: Terminal) -> bytes:
+        ground = self._ground
+        return answers.sealed(self.response_id, terminal.response, ground.items, ground.inbound.continued_items)
 
     def _note_end(self, relay: Relay, ending: Ending) -> None:
         exchange = self.exchange

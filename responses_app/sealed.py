@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from floway.resealing import SealedColumn
-from responses_app import content, keepsakes
-from responses_app.models import Item, Keepsake
+from responses_app import answers, content, keepsakes
+from responses_app.models import Item, Keepsake, Snapshot
 
 COLUMNS = [
     SealedColumn(
@@ -17,4 +17,5 @@ COLUMNS = [
     SealedColumn(
         Keepsake, "sealed", purpose=keepsakes.PURPOSE, known_by=("conversation_id", "credential_id"), owner=keepsakes.owner_of
     ),
+    SealedColumn(Snapshot, "answer", purpose=answers.PURPOSE, known_by=("response_id",), owner=answers.owner_of),
 ]

@@ -54,6 +54,7 @@ class Outcome:
 
     :param items: the conversation's items before the turn, then its new input.
     :param stored: False where the caller asked that no content be kept.
+    :param answer: the sealed answer, for the snapshot that is stored.
     """
 
     terminal: Terminal
@@ -62,6 +63,7 @@ class Outcome:
     continued: Snapshot | None
     stored: bool
     note: SnapshotNote | None
+    answer: bytes | None = None
     learnt: Learnt | None = None
 
 
@@ -146,6 +148,7 @@ def _snapshot(claim: Claim, outcome: Outcome, place: content.Written, generation
         opaque_window=None if compacted else claim.opaque_window,
         model=exchange.model,
         stored=outcome.stored,
+        answer=outcome.answer,
         metadata_json=dict(outcome.note.metadata) if outcome.note else {},
     )
 

@@ -7,5 +7,10 @@ from responses_app import views
 urlpatterns = [
     path("responses", views.ResponsesView.as_view(), name="responses"),
     path("responses/compact", views.CompactView.as_view(), name="compact"),
+    path("responses/input_tokens", views.InputTokensView.as_view(), name="input-tokens"),
+    path("responses/<str:response_id>", views.ResponseView.as_view(), name="response"),
+    path("responses/<str:response_id>/input_items", views.InputItemsView.as_view(), name="input-items"),
+    path("responses/<str:response_id>/cancel", views.CancelView.as_view(), name="cancel"),
     path("models", views.ModelsView.as_view(), name="models"),
+    path("models/<path:model_id>", views.ModelView.as_view(), name="model"),
 ]

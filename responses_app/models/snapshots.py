@@ -49,6 +49,7 @@ class Snapshot(models.Model):
     model = models.CharField(max_length=128, blank=True)
     metadata_json = models.JSONField(default=dict, help_text="What the provider noted: ids, no content.")
     stored = models.BooleanField()
+    answer = models.BinaryField(null=True, help_text="Sealed: the response as it was answered, less the items held anyway.")
     created_at = models.DateTimeField(default=timezone.now)
     last_used_at = models.DateTimeField(default=timezone.now, db_index=True)
     deleted_at = models.DateTimeField(null=True)

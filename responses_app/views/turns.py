@@ -1,32 +1,20 @@
-"""The API's doors. They decide nothing: read, hand on, render."""
+"""The doors to turns. They decide nothing: read, hand on, render."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from accounts import catalogue, choosing
-from accounts.models import ApiKey
 from floway.providers.contract import Action
-from floway.wire.errors import ApiError, NotFound
+from floway.wire.errors import ApiError
 from responses_app.acceptance import Call
-from responses_app.clock import SYSTEM_CLOCK, Clock
-from responses_app.http import (
-    NO_STORE,
-    FirstRenderer,
-    KeyAuthentication,
-    all_headers,
-    callers_headers,
-    plain_error,
-    read_json_object,
-)
+from responses_app.http import NO_STORE, all_headers, callers_headers, read_json_object
 from responses_app.pipeline import Turn, TurnLimits
+from responses_app.views.base import ApiView
 from responses_app.watching import watching
 
 _LAST_WRITE_SECONDS = 10
@@ -41,25 +29,6 @@ class UpgradeRequired(ApiError):
     status = 426
     type = "invalid_request_error"
     default_code = "websocket_not_supported"
-
-
-class ApiView(APIView):
-    """A view for callers with a key."""
-
-    authentication_classes = (KeyAuthentication,)
-    content_negotiation_class = FirstRenderer
-    clock: Clock = SYSTEM_CLOCK
-
-    @staticmethod
-    def key_of(request: Request) -> ApiKey:
-        """Whose request it is."""
-        key: ApiKey = request.auth  # type: ignore[assignment] # what our authentication gives; the stubs know one of theirs
-        return key
-
-    @property
-    def default_response_headers(self) -> dict[str, str]:
-        """None: `allow` belongs on a 405, and what varies is said with each answer."""
-        return {}
 
 
 class TurnView(ApiView):
@@ -130,22 +99,3 @@ def _told(turn: Turn) -> dict[str, str]:
 def _watched(turn: Turn) -> Iterator[bytes]:
     with watching(turn.call.environ, turn.cancellation.cancel, turn.seconds_left + _LAST_WRITE_SECONDS):
         yield from turn.stream()
-
-
-class ModelsView(ApiView):
-    """`GET /v1/models`."""
-
-    def get(self, request: Request) -> Response:
-        """The catalogue, in the public shape or in the one that official clients ask for."""
-        now = self.clock.now()
-        found = catalogue.current(choosing.first(self.key_of(request)), now)
-        if found.dialect_query is not None and found.dialect_query in request.query_params:
-            etag = {"etag": found.etag} if found.etag else {}
-            return Response(found.dialect_body, headers={**NO_STORE, **etag})
-        data = [{"id": m.id, "object": "model", "created": m.created, "owned_by": m.owned_by} for m in found.models]
-        return Response({"object": "list", "data": data}, headers=NO_STORE)
-
-
-def unknown_url(request: HttpRequest, *_: Any, **__: Any) -> HttpResponse:
-    """404 in the envelope."""
-    return plain_error(request, NotFound(f"Unknown request URL: {request.method} {request.path}."))
