@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("responses_app", "0005_exchange_attempts"),
+        ("responses_app", "0006_workers"),
     ]
 
     operations = [
