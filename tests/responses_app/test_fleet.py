@@ -88,7 +88,7 @@ def test_a_turn_that_nobody_serves_is_lost(serving: int, over: dict[str, Any]) -
 
 
 def test_a_turn_that_names_no_process_is_not_lost_before_its_deadline() -> None:
-    in_flight(deadline_at=NOW + timedelta(seconds=1))
+    in_flight(deadline_at=datetime.now(UTC) + timedelta(seconds=1))
     assert fleet.end_lost() == 0
     assert Exchange.objects.running().count() == 1
 
