@@ -13,13 +13,15 @@ class AccountsConfig(AppConfig):
     verbose_name = "Accounts"
 
     def ready(self) -> None:
-        """Register the checks; from the first migration on, the database knows its keys."""
-        from accounts import checks  # noqa: F401 - registering is its effect
+        """Register the checks and the audit log; from the first migration on, the database knows its keys and roles."""
+        from accounts import audit, checks  # noqa: F401 - registering is the checks' effect
 
+        audit.listen()
         post_migrate.connect(_establish, sender=self)
 
 
 def _establish(**_: Any) -> None:
-    from accounts import witness
+    from accounts import roles, witness
 
     witness.establish()
+    roles.establish()

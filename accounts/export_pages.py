@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
-from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
-from django.utils import timezone
 from django.utils.decorators import method_decorator
 from django.views.decorators.debug import sensitive_post_parameters
 
+from accounts import proof
 from accounts.exporting import export_credential
-from accounts.forms import PasswordForm
 from accounts.models import CredentialTokens, OAuthCredential
 from accounts.pages import AnyModelAdmin, address, changeable, page
 from floway import markup
@@ -21,8 +17,6 @@ from floway.sealing import CannotUnseal
 from floway.wire.json import dumps
 
 _REFUSED = "Export refused: wrong password."
-_MOST_TRIES = 5
-_TRIES_WITHIN = timedelta(minutes=15)
 
 
 class ExportPages(AnyModelAdmin):
@@ -37,14 +31,14 @@ class ExportPages(AnyModelAdmin):
         """A permission of its own: whoever has the tokens has the login."""
         return bool(request.user.has_perm("accounts.export_oauthcredential"))
 
-    @method_decorator(sensitive_post_parameters("password"))
+    @method_decorator(sensitive_post_parameters("password", "code"))
     def export_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask for the password, then answer with the document itself."""
         if not self.has_export_permission(request):
             raise PermissionDenied
         credential = changeable(self, request, object_id)
-        form = PasswordForm(request.POST or None)
-        if request.method == "POST" and form.is_valid() and self._is_owner(request, credential, form):
+        form = proof.proves(request)
+        if request.method == "POST" and self._is_owner(request, credential, form):
             try:
                 document = dumps(export_credential(credential))
             except (CannotUnseal, CredentialTokens.DoesNotExist):
@@ -54,21 +48,12 @@ class ExportPages(AnyModelAdmin):
                 return _download(document)
         return page(self, request, "console/export.html", f"Export {markup.clean(credential)}", form=form, row=credential)
 
-    def _is_owner(self, request: HttpRequest, credential: OAuthCredential, form: PasswordForm) -> bool:
-        if _tries(request) >= _MOST_TRIES:
-            form.add_error(None, "Too many wrong passwords. Wait a quarter of an hour.")
-            return False
-        if request.user.check_password(form.cleaned_data["password"]):
+    def _is_owner(self, request: HttpRequest, credential: OAuthCredential, form: proof.ProofForm) -> bool:
+        if proof.accepted(form):
             return True
-        self.log_change(request, credential, _REFUSED)
-        form.add_error("password", "That is not your password.")
+        if "password" in form.cleaned_data or form.has_error("password"):
+            self.log_change(request, credential, _REFUSED)
         return False
-
-
-def _tries(request: HttpRequest) -> int:
-    since = timezone.now() - _TRIES_WITHIN
-    mine = LogEntry.objects.filter(user=request.user.pk, action_flag=CHANGE, action_time__gte=since)
-    return mine.filter(change_message=_REFUSED).count()
 
 
 def _download(document: bytes) -> HttpResponse:

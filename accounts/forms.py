@@ -144,17 +144,6 @@ class CallbackForm(forms.Form):
             )
 
 
-class PasswordForm(forms.Form):
-    """The operator's own password, once more."""
-
-    password = forms.CharField(
-        strip=False,
-        max_length=4096,
-        label="Your password",
-        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
-    )
-
-
 class IssueForm(forms.ModelForm):  # type: ignore[type-arg] # not subscriptable at run time
     """A new key."""
 

@@ -15,6 +15,8 @@ from floway.wire.json import JSON
 Tone = Literal["ok", "warn", "bad", "off", "busy"]
 
 NOTHING = SafeString("–")
+_FORMULA_STARTS = frozenset("=+-@|%\uff1d\uff0b\uff0d\uff20")
+"""What makes a spreadsheet compute or call a program; the wide forms too, which some read as the narrow ones."""
 _SHORT = 8
 _SHOWN_WHOLE = 14
 _UNITS = ((timedelta(days=1), "d"), (timedelta(hours=1), "h"), (timedelta(minutes=1), "min"), (timedelta(seconds=1), "s"))
@@ -119,3 +121,13 @@ def steps(scope: JSON) -> SafeString:
 def mappings(rows: JSON) -> Iterable[Mapping[str, JSON]]:
     """The objects among `rows`, whatever else is stored there."""
     return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
+def csv_cell(value: object) -> str:
+    """A value as a cell of a CSV file that a spreadsheet opens as text: never as a formula, never over several lines."""
+    if value is None:
+        return ""
+    if isinstance(value, bool | int | float):
+        return str(value)
+    text = clean(value).replace("\r", " ").replace("\n", " ").replace("\t", " ")
+    return f"'{text}" if text.lstrip()[:1] in _FORMULA_STARTS else text

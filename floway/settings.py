@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import ipaddress
+import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,7 +22,19 @@ from floway import secrets_file
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.FileAwareEnv()
+
+class _Environment(environ.FileAwareEnv):  # type: ignore[misc] # it has no types
+    """Remembers what was asked for, so that a misspelt name can be told from one of ours."""
+
+    known: set[str] = set()  # noqa: RUF012 - filled while this module is read, once
+
+    def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
+        """See FileAwareEnv."""
+        self.known.add(var)
+        return super().get_value(var, *args, **kwargs)
+
+
+env = _Environment()
 
 
 def _count(name: str, default: int, least: int = 1) -> int:
@@ -42,6 +57,9 @@ except OSError as error:
     raise ImproperlyConfigured(f"FLOWAY_DATA_DIR: {FLOWAY_DATA_DIR} cannot be made: {error.strerror}.") from error
 _DATABASE_FILE = FLOWAY_DATA_DIR / "floway.sqlite3"
 _database: dict[str, Any] = env.db_url("DATABASE_URL", default=f"sqlite:///{_DATABASE_FILE}")
+_pool_min, _pool_max = _count("FLOWAY_DB_POOL_MIN", 2), _count("FLOWAY_DB_POOL_MAX", 8)
+if _pool_min > _pool_max:
+    raise ImproperlyConfigured("FLOWAY_DB_POOL_MIN must not be more than FLOWAY_DB_POOL_MAX.")
 if _database["ENGINE"] == "django.db.backends.sqlite3":
     _database["ENGINE"] = "floway.sqlite"
     _database["OPTIONS"] = {
@@ -53,11 +71,7 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
     _database["TEST"] = {"NAME": str(FLOWAY_DATA_DIR / "test.sqlite3")}
 elif _database["ENGINE"].startswith("django.db.backends.postgresql"):
     _database["ENGINE"] = "django.db.backends.postgresql"
-    _database.setdefault("OPTIONS", {})["pool"] = {
-        "min_size": _count("FLOWAY_DB_POOL_MIN", 2),
-        "max_size": _count("FLOWAY_DB_POOL_MAX", 8),
-        "timeout": 30,
-    }
+    _database.setdefault("OPTIONS", {})["pool"] = {"min_size": _pool_min, "max_size": _pool_max, "timeout": 30}
 else:
     raise ImproperlyConfigured("DATABASE_URL must name SQLite or PostgreSQL.")
 _database["CONN_MAX_AGE"] = 0
@@ -114,11 +128,25 @@ DEBUG = False
 FLOWAY_BIND = env.str("FLOWAY_BIND", default="127.0.0.1:8000")
 FLOWAY_WORKERS = _count("FLOWAY_WORKERS", 2)
 FLOWAY_PUBLIC_URL = env.str("FLOWAY_PUBLIC_URL", default=f"http://{FLOWAY_BIND}").rstrip("/")
-FLOWAY_TRUSTED_PROXIES = env.list("FLOWAY_TRUSTED_PROXIES", default=[])
+
+
+def _networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    try:
+        return [ipaddress.ip_network(text.strip()) for text in env.list(name, default=[]) if text.strip()]
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} must be IP addresses or networks, comma-separated: {error}.") from error
+
+
+FLOWAY_TRUSTED_NETWORKS = _networks("FLOWAY_TRUSTED_PROXIES")
+FLOWAY_TRUSTED_PROXIES = [str(network) for network in FLOWAY_TRUSTED_NETWORKS]
 _public = urlsplit(FLOWAY_PUBLIC_URL)
 if _public.scheme not in {"http", "https"} or not _public.hostname:
     raise ImproperlyConfigured("FLOWAY_PUBLIC_URL must be an http or https URL.")
-ALLOWED_HOSTS = env.list("FLOWAY_ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", _public.hostname])
+ALLOWED_HOSTS = [host.strip() for host in env.list("FLOWAY_ALLOWED_HOSTS", default=[]) if host.strip()]
+for _host in ALLOWED_HOSTS:
+    if not re.fullmatch(r"\*|\[[0-9A-Fa-f:.]+\]|\.?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*", _host):
+        raise ImproperlyConfigured(f"FLOWAY_ALLOWED_HOSTS: {_host!r} is no host name: no scheme, port or path.")
+ALLOWED_HOSTS = ALLOWED_HOSTS or ["localhost", "127.0.0.1", "[::1]", _public.hostname]
 CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"]
 
 ROOT_URLCONF = "floway.urls"
@@ -150,6 +178,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "floway.console.sessions.operators_request",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
@@ -189,14 +218,35 @@ STORAGES = {
 # An uploaded login never touches the disk in clear: what does not fit in memory is not taken.
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 
-_secure = env.bool("FLOWAY_SECURE_COOKIES", default=_public.scheme == "https")
+# --- the operators' sessions ----------------------------------------------------------------------------------------------
+
+_https = _public.scheme == "https"
+_secure = env.bool("FLOWAY_SECURE_COOKIES", default=_https)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _secure
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+# Lax, so that the link in a notice leads to the page and not to the sign-in.
 SESSION_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_AGE = 12 * 3600
+CSRF_COOKIE_SAMESITE = "Strict"
+# No other host of the domain can set a cookie of this name.
+SESSION_COOKIE_NAME = "__Host-floway" if _secure else "floway"
+CSRF_COOKIE_NAME = "__Host-floway-csrf" if _secure else "floway-csrf"
+CSRF_FAILURE_VIEW = "floway.console.errors.csrf_failure"
+FLOWAY_SESSION_SECONDS = SESSION_COOKIE_AGE = _count("FLOWAY_SESSION_SECONDS", 12 * 3600, least=60)
+FLOWAY_SESSION_IDLE_SECONDS = _count("FLOWAY_SESSION_IDLE_SECONDS", 2 * 3600, least=60)
+FLOWAY_REQUIRE_TOTP = env.bool("FLOWAY_REQUIRE_TOTP", default=False)
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+SECURE_HSTS_SECONDS = _count("FLOWAY_HSTS_SECONDS", 30 * 24 * 3600 if _https else 0, least=0)
+# Only people are sent on to https; a program that sends its key in clear is not told to do so twice.
+SECURE_SSL_REDIRECT = env.bool("FLOWAY_HTTPS_REDIRECT", default=_https)
+SECURE_SSL_HOST = _public.netloc if _https else None
+SECURE_REDIRECT_EXEMPT = [r"^(?!admin(/|$)|$)"]
+# HSTS speaks for this host alone: what else the domain serves is its owner's business.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
+DATA_UPLOAD_MAX_NUMBER_FILES = 4
 
 REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
@@ -323,3 +373,17 @@ LOGGING = {
         "django.security.DisallowedHost": {"handlers": [], "propagate": False},
     },
 }
+
+# --- what nothing above has asked for -------------------------------------------------------------------------------------
+
+# Callers keep their key under these names, and the tests have some of their own.
+_FOREIGN = ("FLOWAY_KEY", "FLOWAY_API_KEY")
+FLOWAY_KNOWN_NAMES = sorted(env.known)
+FLOWAY_UNKNOWN_NAMES = sorted(
+    name
+    for name in os.environ
+    if name.startswith("FLOWAY_")
+    and not name.startswith("FLOWAY_TEST_")
+    and name not in _FOREIGN
+    and name.removesuffix("_FILE") not in env.known
+)

@@ -1,4 +1,4 @@
-"""The operator's pages for what was asked and answered: all of it to look at, none of it with content."""
+"""The operator's pages for what was asked and answered: to look at; content for those alone who may read it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 from django.contrib import admin
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Length
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from floway import markup
-from responses_app import fleet
+from responses_app import fleet, reading
 from responses_app.diagnosis import first_difference
 from responses_app.history import HistoryAdmin, outcome
 from responses_app.models import Conversation, Exchange, Item, Snapshot, Worker
@@ -231,7 +231,7 @@ class SnapshotAdmin(HistoryAdmin):
 
 @admin.register(Item)
 class ItemAdmin(HistoryAdmin):
-    """Items, without what is in them."""
+    """Items. What is in one is shown when asked for, to those who may read it, and the audit log says so."""
 
     list_display = ("id", "conversation_number", "credential", "size", "created")
     list_filter = ("created_at",)
@@ -248,6 +248,11 @@ class ItemAdmin(HistoryAdmin):
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Nobody narrows a list by ciphertext or hashes."""
         return lookup.partition("__")[0] not in {"sealed", "digest"} and super().lookup_allowed(lookup, value, request)
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """One item: its kind, size and digest; its content only when asked for."""
+        read = reading.of(request, object_id) if self.has_view_permission(request) else None
+        return super().change_view(request, object_id, form_url, {"reading": read, **(extra_context or {})})
 
     @admin.display(description="conversation")
     def conversation_number(self, item: Item) -> str:

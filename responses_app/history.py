@@ -114,6 +114,7 @@ class HistoryAdmin(AnyModelAdmin):
             "original": row,
             "title": f"{self.opts.verbose_name} {row.pk}".capitalize(),
             **self.page(row),
+            **(extra_context or {}),
         }
         return TemplateResponse(request, self.page_template, context)
 

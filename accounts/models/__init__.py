@@ -12,6 +12,7 @@ from accounts.models.credentials import (
     ModelCatalogue,
     OAuthCredential,
 )
+from accounts.models.people import AuditEntry, GuessCount, RecoveryCode, RoleGrant, SecondFactor
 from accounts.models.quota import Pool, QuotaReading, QuotaSample
 from accounts.models.signing_in import PendingSignIn
 from accounts.models.upkeep import KeyWitness, Notice, Upkeep
@@ -19,10 +20,12 @@ from accounts.models.upkeep import KeyWitness, Notice, Upkeep
 __all__ = [
     "ApiKey",
     "ApiKeySecret",
+    "AuditEntry",
     "CredentialFacts",
     "CredentialProxy",
     "CredentialQuerySet",
     "CredentialTokens",
+    "GuessCount",
     "KeyWitness",
     "ModelCatalogue",
     "Notice",
@@ -31,5 +34,8 @@ __all__ = [
     "Pool",
     "QuotaReading",
     "QuotaSample",
+    "RecoveryCode",
+    "RoleGrant",
+    "SecondFactor",
     "Upkeep",
 ]

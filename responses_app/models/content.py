@@ -39,6 +39,7 @@ class Item(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["conversation", "digest"], name="item_once_per_conversation"),
         ]
+        permissions: ClassVar = [("view_content", "Can read what was asked and answered")]
 
     def __str__(self) -> str:
         return f"item {self.pk}"

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from accounts import audit
 from accounts.importing import ImportRefused, import_credential
 from floway.management.keyed import KeyedCommand
 
@@ -30,6 +31,7 @@ class Command(KeyedCommand):
             imported = import_credential(document, provider=provider)
         except (OSError, ImportRefused) as error:
             raise CommandError(str(error)) from error
+        audit.record("imported" if imported.created else "imported again: tokens replaced", imported.credential)
         verb = "imported" if imported.created else "replaced the tokens of"
         self.stderr.write(f"{verb} {imported.credential}. Let no client go on using that file: refresh tokens work once.")
         self.stdout.write(str(imported.credential.pk))

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from accounts import keys
+from accounts import audit, keys
 from floway.management.keyed import KeyedCommand
 from floway.providers.registry import UnknownProvider
 
@@ -29,5 +29,6 @@ class Command(KeyedCommand):
             issued = keys.issue(name, provider=provider, strict=strict)
         except UnknownProvider as error:
             raise CommandError(f"No provider is configured as {error}.") from error
+        audit.record("issued", issued.key)
         self.stderr.write(f"Key {issued.key.pk} ({name}); it is not shown again:")
         self.stdout.write(issued.secret)

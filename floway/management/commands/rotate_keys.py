@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from accounts import maintenance, witness
+from accounts import audit, maintenance, witness
 from floway import resealing
 from floway.management.keyed import KeyedCommand
 
@@ -30,6 +30,7 @@ class Command(KeyedCommand):
         witness.establish()
         maintenance.adopt_rotated("")
         lost = sum(self._move(column) for column in resealing.columns())
+        audit.record("encryption keys rotated", lost=lost)
         needed = self._count()
         for key_id in witness.retired():
             if not needed[key_id]:

@@ -10,13 +10,13 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
+from django.urls import reverse
 
-from accounts import witness
+from accounts import first_run, witness
 
 
 class Command(BaseCommand):
@@ -47,11 +47,16 @@ class Command(BaseCommand):
 
     def _greet(self) -> None:
         self.stdout.write(f"Floway on {settings.FLOWAY_PUBLIC_URL} (admin: {settings.FLOWAY_PUBLIC_URL}/admin/)")
-        if not get_user_model().objects.filter(is_superuser=True).exists():
-            elsewhere = settings.FLOWAY_DATA_DIR != settings.BASE_DIR / "data"
-            where = f"FLOWAY_DATA_DIR={shlex.quote(str(settings.FLOWAY_DATA_DIR))} " if elsewhere else ""
-            command = f"{where}{os.path.relpath(sys.executable)} {sys.argv[0]} createsuperuser"
-            self.stdout.write(f"There is no admin account yet. Make one in another terminal:\n\n    {command}\n")
+        if first_run.is_open():
+            page = f"{settings.FLOWAY_PUBLIC_URL}{reverse('admin:first_owner')}"
+            self.stdout.write(f"There is no admin account yet. Make the first one at {page} with the token\n")
+            self.stdout.write(f"    {first_run.token()}\n\nor in another terminal:\n\n    {_by_command()}\n")
+
+
+def _by_command() -> str:
+    elsewhere = settings.FLOWAY_DATA_DIR != settings.BASE_DIR / "data"
+    where = f"FLOWAY_DATA_DIR={shlex.quote(str(settings.FLOWAY_DATA_DIR))} " if elsewhere else ""
+    return f"{where}{os.path.relpath(sys.executable)} {sys.argv[0]} createsuperuser"
 
 
 def _refuse_taken_address() -> None:

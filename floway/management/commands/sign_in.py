@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from accounts import importing, proxies
+from accounts import audit, importing, proxies
 from accounts.importing import AnotherLogin, Imported
 from accounts.models import OAuthCredential
 from floway.loopback import Listener, PortTaken, Reply
@@ -44,6 +44,7 @@ class Command(KeyedCommand):
             raise CommandError(f"No provider is configured as {error}.") from error
         except (SignInRefused, UpstreamUnreachable) as error:
             raise CommandError(str(error)) from error
+        audit.record("signed in" if stored.created else "signed in again: tokens replaced", stored.credential)
         self.stderr.write(f"{'signed in' if stored.created else 'signed in again'}: {stored.credential}")
         self.stdout.write(str(stored.credential.pk))
 
