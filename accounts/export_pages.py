@@ -51,7 +51,7 @@ class ExportPages(AnyModelAdmin):
     def _is_owner(self, request: HttpRequest, credential: OAuthCredential, form: proof.ProofForm) -> bool:
         if proof.accepted(form):
             return True
-        if "password" in form.cleaned_data or form.has_error("password"):
+        if form.wrong:
             self.log_change(request, credential, _REFUSED)
         return False
 

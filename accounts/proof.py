@@ -22,7 +22,9 @@ def code_field(**over: Any) -> forms.CharField:
 
 
 class ProofForm(forms.Form):
-    """The operator's own password, once more, and a code where there is a second factor."""
+    """The operator's own password, once more, and a code where there is a second factor. `wrong` once it was neither."""
+
+    wrong = False
 
     password = forms.CharField(
         strip=False,
@@ -55,10 +57,14 @@ def accepted(form: ProofForm) -> bool:
         form.add_error(None, f"Too many wrong passwords or codes. Wait {minutes} minutes.")
         return False
     if not form.user.check_password(form.cleaned_data["password"]):
-        form.add_error("password", "That is not your password.")
-        return False
+        return _refuse(form, "password", "That is not your password.")
     if "code" in form.fields and not second_factor.verify(form.user, form.cleaned_data["code"], now):
-        form.add_error("code", "That is not a valid code, or it was used already.")
-        return False
+        return _refuse(form, "code", "That is not a valid code, or it was used already.")
     guessing.succeeded(subjects)
     return True
+
+
+def _refuse(form: ProofForm, name: str, words: str) -> bool:
+    form.add_error(name, words)
+    form.wrong = True
+    return False

@@ -43,13 +43,15 @@ OPERATES = VIEWS | {
 
 def establish() -> None:
     """Give each role whatever of its permissions it was never given."""
+    groups = {group.name: group for group in Group.objects.filter(name__in=(OWNER, OPERATOR, VIEWER))}
+    if not groups:
+        return
     for app in apps.get_app_configs():
         create_permissions(app, verbosity=0)
     known = {f"{row.content_type.app_label}.{row.codename}": row for row in Permission.objects.select_related("content_type")}
-    for name, wanted in ((OWNER, known), (OPERATOR, OPERATES), (VIEWER, VIEWS)):
-        group = Group.objects.filter(name=name).first()
-        if group is not None:
-            _give(group, wanted, known)
+    wanted = {OWNER: frozenset(known), OPERATOR: OPERATES, VIEWER: VIEWS}
+    for name, group in groups.items():
+        _give(group, wanted[name], known)
 
 
 def _give(group: Group, wanted: Iterable[str], known: dict[str, Permission]) -> None:

@@ -61,7 +61,7 @@ class SignInView(LoginView):
     """The sign-in: a second step follows for who has a second factor."""
 
     authentication_form = SignInForm
-    template_name = "admin/login.html"
+    template_name = "console/login.html"
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """A shut door answers 429."""

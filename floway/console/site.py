@@ -77,13 +77,12 @@ class ConsoleSite(admin.AdminSite):
 
         if request.method == "GET" and self.has_permission(request):
             return HttpResponseRedirect(reverse("admin:index"))
-        if request.method == "GET" and first_run.is_open():
-            return HttpResponseRedirect(reverse("admin:first_owner"))
         context = {
             **self.each_context(request),
             "title": "Sign in",
             "app_path": request.get_full_path(),
             "username": request.user.get_username(),
+            "nobody_yet": first_run.is_open(),
             **(extra_context or {}),
         }
         if REDIRECT_FIELD_NAME not in request.GET and REDIRECT_FIELD_NAME not in request.POST:
