@@ -26,6 +26,7 @@ VIEWS = frozenset(
         "responses_app.view_snapshot",
         "responses_app.view_item",
         "responses_app.view_exchange",
+        "responses_app.view_worker",
     }
 )
 """States and history. No content, no audit log, no export."""
