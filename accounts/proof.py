@@ -12,13 +12,19 @@ from django.utils import timezone
 from accounts import guessing, second_factor
 
 
-def code_field(**over: Any) -> forms.CharField:
+class CodeInput(forms.TextInput):
+    """Takes a code and never gives it back: a form shown again stands empty."""
+
+    def format_value(self, value: Any) -> None:
+        """Nothing, whatever was sent."""
+        return
+
+
+def code_field() -> forms.CharField:
     """Takes a code of the authenticator's, or a recovery code."""
     look = {"autocomplete": "one-time-code", "inputmode": "text", "autocapitalize": "none", "spellcheck": "false"}
     words = "Six digits from your authenticator, or a recovery code."
-    return forms.CharField(
-        **{"label": "Code", "help_text": words, "max_length": 40, "widget": forms.TextInput(attrs=look), **over}
-    )
+    return forms.CharField(label="Code", help_text=words, max_length=40, widget=CodeInput(attrs=look))
 
 
 class ProofForm(forms.Form):

@@ -41,6 +41,7 @@ def _show(request: HttpRequest, user: User, form: CodeForm) -> HttpResponse:
     secret = second_factor.offered(user)
     if secret is None:
         return HttpResponseRedirect(reverse("admin:second_factor"))
+    form.fields["code"].help_text = "Six digits."
     square = segno.make(second_factor.uri(user, secret), error="m", micro=False)
     svg = square.svg_inline(scale=5, border=4, dark="#000", light="#fff", svgclass="square", title="The secret, to be scanned")
     grouped = " ".join(secret[n : n + 4] for n in range(0, len(secret), 4))

@@ -42,7 +42,7 @@ def _watch(request: HttpRequest, now: int) -> None:
     session = request.session
     seen, began = session.get(_SEEN, now), session.get(_BEGAN, now)
     if now - seen >= settings.FLOWAY_SESSION_IDLE_SECONDS or now - began >= settings.FLOWAY_SESSION_SECONDS:
-        audit.record("session ended", None, idle_seconds=now - seen)
+        audit.record("session ended", idle_seconds=now - seen)
         session.flush()
         request.user = AnonymousUser()
     elif _BEGAN not in session:
