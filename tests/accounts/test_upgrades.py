@@ -88,8 +88,9 @@ def refer(field: Any, number: int, made: dict[type[models.Model], list[models.Mo
 
 
 def foreign(model: Any, number: int) -> Any:
-    """A row of a table that is not ours: a person."""
-    return model.objects.get_or_create(username=f"person-{number}")[0]
+    """A row of a table that is not ours: a person or a group."""
+    called = "username" if model.__name__ == "User" else "name"
+    return model.objects.get_or_create(**{called: f"{called}-{number}"})[0]
 
 
 def value(field: Any, number: int) -> Any:
