@@ -87,14 +87,14 @@ def begin(subjects: Iterable[Subject], now: datetime) -> None:
     with transaction.atomic():
         GuessCount.objects.filter(touched_at__lt=now - _FORGOTTEN_AFTER).delete()
         GuessCount.objects.bulk_create(
-            (GuessCount(subject=digest, began_at=now, touched_at=now) for digest in wanted), ignore_conflicts=True
+            (GuessCount(digest=digest, began_at=now, touched_at=now) for digest in wanted), ignore_conflicts=True
         )
-        rows = list(GuessCount.objects.select_for_update().filter(subject__in=list(wanted)).order_by("pk"))
+        rows = list(GuessCount.objects.select_for_update().filter(digest__in=list(wanted)).order_by("pk"))
         until = max((row.locked_until for row in rows if row.locked_until and row.locked_until > now), default=None)
         if until is not None:
             raise LockedOut(until)
         for row in rows:
-            _count(row, wanted[bytes(row.subject)].most, now)
+            _count(row, wanted[bytes(row.digest)].most, now)
 
 
 def _count(row: GuessCount, most: int, now: datetime) -> None:
@@ -113,8 +113,8 @@ def succeeded(subjects: Sequence[Subject]) -> None:
     """It was no guess: what was counted against a name is forgotten; an address gets back this one try."""
     shared = [subject.digest for subject in subjects if subject.kind == "address"]
     own = [subject.digest for subject in subjects if subject.kind != "address"]
-    GuessCount.objects.filter(subject__in=own).delete()
-    GuessCount.objects.filter(subject__in=shared, tries__gt=0).update(tries=F("tries") - 1)
+    GuessCount.objects.filter(digest__in=own).delete()
+    GuessCount.objects.filter(digest__in=shared, tries__gt=0).update(tries=F("tries") - 1)
 
 
 def forget(*, name: str | None = None, address: str | None = None) -> int:
@@ -122,4 +122,4 @@ def forget(*, name: str | None = None, address: str | None = None) -> int:
     if address is None:
         return GuessCount.objects.all().delete()[0]
     subjects = [of_address(address)] + ([of_name(name, address)] if name else [])
-    return GuessCount.objects.filter(subject__in=[subject.digest for subject in subjects]).delete()[0]
+    return GuessCount.objects.filter(digest__in=[subject.digest for subject in subjects]).delete()[0]

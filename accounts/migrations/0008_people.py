@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
             name="GuessCount",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
-                ("subject", models.BinaryField(max_length=32, unique=True)),
+                ("digest", models.BinaryField(max_length=32, unique=True)),
                 ("tries", models.PositiveIntegerField(default=0)),
                 ("began_at", models.DateTimeField()),
                 ("locks", models.PositiveIntegerField(default=0)),

@@ -45,9 +45,9 @@ class AuditEntry(models.Model):
 
 
 class GuessCount(models.Model):
-    """How often a secret was tried. `subject` is a keyed hash of who tried which one from where."""
+    """How often a secret was tried. `digest` is a keyed hash of who tried which one from where."""
 
-    subject = models.BinaryField(max_length=32, unique=True)
+    digest = models.BinaryField(max_length=32, unique=True)
     tries = models.PositiveIntegerField(default=0)
     began_at = models.DateTimeField()
     locks = models.PositiveIntegerField(default=0)
