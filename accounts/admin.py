@@ -1,4 +1,4 @@
-"""The operator's pages for credentials and API keys. No page shows a token; a key is shown once, when it is made."""
+"""The operator's pages for credentials, and by import those for API keys. No page shows a token."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db import models, transaction
-from django.db.models import Prefetch, QuerySet
+from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern
 from django.utils import timezone
@@ -18,11 +18,14 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.views.decorators.debug import sensitive_post_parameters
 
-from accounts import importing, keys
+from accounts import (
+    importing,
+    key_pages,  # noqa: F401 - registering is its effect
+)
 from accounts.export_pages import ExportPages
-from accounts.forms import ImportForm, IssueForm, MomentInput, import_help, provider_label
+from accounts.forms import ImportForm, import_help, provider_label
 from accounts.health import allowance, health, looked_at, tokens
-from accounts.models import ApiKey, ApiKeySecret, OAuthCredential
+from accounts.models import OAuthCredential
 from accounts.pages import Act, LastingAdmin, change_url, changeable, confirmation, page, route
 from accounts.pool_pages import PoolPages
 from accounts.sign_in_pages import SignInPages
@@ -48,16 +51,6 @@ ENABLE = Act(
     ),
     destructive=False,
 )
-ROTATE = Act(
-    "rotate",
-    "Rotate",
-    (
-        "The key gets a new secret, shown once on the next page.",
-        "The old secret stops working at once: callers get 401 until they have the new one.",
-        "Requests in flight ({running} now) go on to their end. Conversations and settings stay.",
-    ),
-    destructive=True,
-)
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -77,26 +70,6 @@ class StateFilter(admin.SimpleListFilter):
         if self.value() == OAuthCredential.State.ACTIVE:
             return queryset.filter(pk__in=OAuthCredential.objects.usable().values("pk"))
         return queryset.filter(state=self.value()) if self.value() else queryset
-
-
-class KeyFilter(admin.SimpleListFilter):
-    """The operator's question: which keys can call?"""
-
-    title = "can it call"
-    parameter_name = "calls"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
-        """Yes, or why not."""
-        return [("yes", "yes"), ("expired", "no, expired"), ("disabled", "no, disabled")]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """The keys that answer the question so."""
-        now = timezone.now()
-        if self.value() == "yes":
-            return queryset.filter(models.Q(expires_at=None) | models.Q(expires_at__gt=now), enabled=True)
-        if self.value() == "expired":
-            return queryset.filter(expires_at__lte=now)
-        return queryset.filter(enabled=False) if self.value() == "disabled" else queryset
 
 
 @admin.register(OAuthCredential)
@@ -240,87 +213,3 @@ class CredentialAdmin(SignInPages, ExportPages, PoolPages, LastingAdmin):
                 self.log_change(request, row, f"{act.verb}d.")
         self.message_user(request, f"{markup.clean(credential)}: {act.verb.lower()}d.", messages.SUCCESS)
         return HttpResponseRedirect(change_url(credential))
-
-
-@admin.register(ApiKey)
-class ApiKeyAdmin(LastingAdmin):
-    """Keys: issued, listed by what is visible of them, rotated."""
-
-    list_display = ("name", "prefixes", "calls", "strict", "expires", "used", "provider_name")
-    list_filter = (KeyFilter, "strict", "provider")
-    search_fields = ("name",)
-    change_form_template = "console/api_key.html"
-    formfield_overrides: ClassVar = {models.DateTimeField: {"form_class": forms.DateTimeField, "widget": MomentInput}}
-    fields = ("name", "enabled", "strict", "expires_at", "credentials", "prefixes", "provider_name", "used", "created")
-    readonly_fields = ("prefixes", "provider_name", "used", "created")
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[ApiKey]:
-        """With what is visible of the secrets, without their hashes."""
-        visible = ApiKeySecret.objects.defer("digest")
-        return super().get_queryset(request).prefetch_related(Prefetch("secrets", visible))
-
-    def get_urls(self) -> list[URLPattern]:
-        """With rotation before the admin's own."""
-        return [route(self, ROTATE, self.rotate_view), *super().get_urls()]
-
-    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Boxes to tick: there are few credentials."""
-        return super().formfield_for_manytomany(db_field, request, **{**kwargs, "widget": forms.CheckboxSelectMultiple})
-
-    @admin.display(description="begins with")
-    def prefixes(self, key: ApiKey) -> SafeString:
-        """The visible beginning of each secret."""
-        shown = ((markup.clean(secret.prefix),) for secret in key.secrets.all())
-        return format_html_join(" ", '<code class="id">{}…</code>', shown) or markup.NOTHING
-
-    @admin.display(description="can call", ordering="enabled")
-    def calls(self, key: ApiKey) -> SafeString:
-        """Whether it may call now, and why not."""
-        if not key.enabled:
-            return markup.badge("off", "disabled")
-        return markup.badge("ok", "yes") if key.may_call(timezone.now()) else markup.badge("warn", "expired")
-
-    @admin.display(description="expires", ordering="expires_at")
-    def expires(self, key: ApiKey) -> SafeString:
-        """When, if ever."""
-        return markup.relative(key.expires_at, timezone.now()) if key.expires_at else SafeString("never")
-
-    @admin.display(description="last used", ordering="last_used_at")
-    def used(self, key: ApiKey) -> SafeString:
-        """To the minute."""
-        return markup.relative(key.last_used_at, timezone.now()) if key.last_used_at else SafeString("never")
-
-    @admin.display(description="provider", ordering="provider")
-    def provider_name(self, key: ApiKey) -> str:
-        """As people call it."""
-        return provider_label(key.provider)
-
-    @admin.display(description="issued")
-    def created(self, key: ApiKey) -> SafeString:
-        """When it was issued."""
-        return markup.stamp(key.created_at)
-
-    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        """Issue a key. Its secret stands in the answer to this very request, and nowhere else."""
-        if not self.has_add_permission(request):
-            raise PermissionDenied
-        form = IssueForm(request.POST or None)
-        if request.method != "POST" or not form.is_valid():
-            return page(self, request, "console/issue.html", "Issue an API key", form=form)
-        asked = form.cleaned_data
-        issued = keys.issue(asked["name"], provider=asked["provider"], strict=asked["strict"], expires_at=asked["expires_at"])
-        self.log_addition(request, issued.key, "Issued.")
-        return self._reveal(request, issued.key, issued.secret)
-
-    def rotate_view(self, request: HttpRequest, object_id: str, act: Act) -> HttpResponse:
-        """Replace the secret, asked first."""
-        key = changeable(self, request, object_id)
-        if request.method != "POST":
-            return confirmation(self, request, key, act)
-        secret = keys.rotate(key)
-        self.log_change(request, key, "Rotated.")
-        return self._reveal(request, key, secret)
-
-    def _reveal(self, request: HttpRequest, key: ApiKey, secret: str) -> HttpResponse:
-        # Rendered here, so that no response object waits in a middleware with the secret in its context.
-        return page(self, request, "console/reveal.html", "Copy the key now", key=key, secret=secret).render()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from accounts import states, tokens
-from accounts.models import ModelCatalogue, OAuthCredential
+from accounts.models import ApiKey, ModelCatalogue, OAuthCredential
 from floway.providers import registry
 from floway.providers.contract import Catalogue, FailureKind, Model, UpstreamRefused, UpstreamUnreachable
 from floway.wire.errors import ApiError, Unavailable
@@ -35,6 +35,14 @@ def current(credential: OAuthCredential, now: datetime) -> Catalogue:
     if row.fetched_at + timedelta(seconds=settings.FLOWAY_MODELS_FRESH_SECONDS) < now and _take_turn(credential.pk):
         threading.Thread(target=_refetch, args=(credential.pk,), name="catalogue", daemon=True).start()
     return _from_document(row.document)
+
+
+def allowed(key: ApiKey, catalogue: Catalogue) -> Catalogue:
+    """The catalogue less the models that `key` may not use, in either shape."""
+    if not key.allowed_models:
+        return catalogue
+    models = tuple(model for model in catalogue.models if key.may_use(model.id))
+    return registry.get(key.provider).narrowed(replace(catalogue, models=models))
 
 
 def _take_turn(credential_id: int) -> bool:

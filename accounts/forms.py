@@ -1,4 +1,4 @@
-"""What an operator fills in: how to sign in, a login's document, a new key's name."""
+"""What an operator fills in: how to sign in, a login's document."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 
 from accounts import proxies, signing_in
-from accounts.models import ApiKey
 from floway.providers import registry
 from floway.providers.contract import SignInField, SignInMethod
 
@@ -142,17 +141,3 @@ class CallbackForm(forms.Form):
             self.fields["callback"] = forms.CharField(
                 label=asks.label, help_text=asks.help_text, max_length=_LONGEST_CALLBACK, widget=SecretTextarea(attrs=look)
             )
-
-
-class IssueForm(forms.ModelForm):  # type: ignore[type-arg] # not subscriptable at run time
-    """A new key."""
-
-    class Meta:
-        model = ApiKey
-        fields = ("name", "expires_at", "strict")
-        widgets = {"expires_at": MomentInput}  # noqa: RUF012 - Django's own way
-        help_texts = {"expires_at": "UTC; empty for a key that does not expire."}  # noqa: RUF012 - Django's own way
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["provider"] = ProviderField()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hmac
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Now
 
-from accounts.models import ApiKey, ApiKeySecret
+from accounts.models import ApiKey, ApiKeySecret, KeyBudget
 from floway.providers import registry
 from floway.sealing import lookup_hash
 from floway.wire.errors import Unauthenticated
@@ -29,21 +32,50 @@ class Issued:
     secret: str = field(repr=False)
 
 
-def issue(name: str, *, provider: str | None = None, strict: bool = False, expires_at: datetime | None = None) -> Issued:
+def issue(
+    name: str,
+    *,
+    provider: str | None = None,
+    strict: bool = False,
+    expires_at: datetime | None = None,
+    allowed_models: Sequence[str] = (),
+    max_in_flight: int | None = None,
+    budgets: Sequence[KeyBudget] = (),
+) -> Issued:
     """A new key for `provider` (by default the first configured).
 
+    :param budgets: unsaved, of no key.
     :raises floway.providers.registry.UnknownProvider: no such provider.
     """
     slug = registry.get(provider or registry.default_slug()).slug
     with transaction.atomic():
-        key = ApiKey.objects.create(name=name, provider=slug, strict=strict, expires_at=expires_at)
+        key = ApiKey.objects.create(
+            name=name,
+            provider=slug,
+            strict=strict,
+            expires_at=expires_at,
+            allowed_models=list(allowed_models),
+            max_in_flight=max_in_flight,
+            has_budgets=bool(budgets),
+        )
+        key.budgets.add(*budgets, bulk=False)
         return Issued(key, _add_secret(key))
 
 
-def rotate(key: ApiKey) -> str:
-    """A new secret for `key`; every older one stops working now."""
+def note_budgets(key: ApiKey) -> None:
+    """Let `key` know whether it has budgets, after any was added or taken away."""
+    key.has_budgets = KeyBudget.objects.filter(key=key).exists()
+    key.save(update_fields=["has_budgets"])
+
+
+def rotate(key: ApiKey, ends_at: datetime | None = None) -> str:
+    """A new secret for `key`; the older ones stop working now, or at `ends_at` where that is sooner than was said before."""
     with transaction.atomic():
-        key.secrets.all().delete()
+        if ends_at is None:
+            key.secrets.all().delete()
+        else:
+            key.secrets.filter(expires_at__lte=Now()).delete()
+            key.secrets.filter(Q(expires_at=None) | Q(expires_at__gt=ends_at)).update(expires_at=ends_at)
         return _add_secret(key)
 
 
@@ -68,7 +100,7 @@ def presented(headers: Headers) -> str | None:
 def authenticate(headers: Headers, now: datetime) -> ApiKey:
     """The key that `headers` bring.
 
-    :raises Unauthenticated: none, or one that is unknown, disabled or expired; told apart nowhere.
+    :raises Unauthenticated: none, or one that is unknown, rotated out, disabled or expired; told apart nowhere.
     """
     secret = presented(headers)
     if secret is None:
@@ -76,12 +108,20 @@ def authenticate(headers: Headers, now: datetime) -> ApiKey:
     digest = _digest(secret[:_LONGEST])
     found = ApiKeySecret.objects.select_related("key").filter(digest=digest).first()
     known = hmac.compare_digest(bytes(found.digest), digest) if found is not None else False
-    if found is None or not known or not found.key.may_call(now):
+    if found is None or not known or not found.opens(now) or not found.key.may_call(now):
         raise Unauthenticated("The API key is not valid.")
+    found.key.presented = found
     return found.key
 
 
 def note_use(key: ApiKey, now: datetime) -> None:
-    """Remember that `key` was used, at most once a minute; belongs into a write transaction that is open anyway."""
-    if key.last_used_at is None or now - key.last_used_at > _USE_NOTED_EVERY:
+    """Remember that `key` was used, and by which secret, at most once a minute; belongs into an open write transaction."""
+    if _is_due(key.last_used_at, now):
         ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
+    secret = key.presented
+    if secret is not None and _is_due(secret.last_used_at, now):
+        ApiKeySecret.objects.filter(pk=secret.pk).update(last_used_at=now)
+
+
+def _is_due(noted_at: datetime | None, now: datetime) -> bool:
+    return noted_at is None or now - noted_at > _USE_NOTED_EVERY

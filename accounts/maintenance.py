@@ -12,12 +12,15 @@ import secrets
 import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from importlib import import_module
 
+from django.apps import apps
 from django.conf import settings
 from django.db import DatabaseError, connection, models, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.module_loading import module_has_submodule
 
 from accounts import notices, quarantine, quota, tokens
 from accounts.models import CredentialTokens, OAuthCredential, Upkeep
@@ -55,7 +58,7 @@ def once(holder: str) -> bool:
     """Do everything that is due, if nobody else does; False where somebody does."""
     if not renew(holder):
         return False
-    for job in JOBS:
+    for job in jobs():
         try:
             job(holder)
         except Exception:
@@ -170,3 +173,12 @@ def ask_quota(_: str) -> None:
 
 JOBS: tuple[Callable[[str], None], ...] = (adopt_rotated, refresh_due, tell, ask_quota)
 """Each is given the lease's holder, to `renew` it where it takes long."""
+
+
+def jobs() -> list[Callable[[str], None]]:
+    """Those here, then those that other apps list in a module `chores`."""
+    found = list(JOBS)
+    for app in apps.get_app_configs():
+        if app.module is not None and module_has_submodule(app.module, "chores"):
+            found.extend(import_module(f"{app.name}.chores").JOBS)
+    return found

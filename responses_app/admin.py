@@ -16,7 +16,8 @@ from floway import markup
 from responses_app import fleet, reading
 from responses_app.diagnosis import first_difference
 from responses_app.history import HistoryAdmin, outcome
-from responses_app.models import Conversation, Exchange, Item, Snapshot, Worker
+from responses_app.models import Conversation, Exchange, Item, Payload, Snapshot, Worker
+from responses_app.payload_pages import PayloadPages
 
 _LISTED = 20
 
@@ -51,7 +52,7 @@ def _pair(whole: int | None, part: int | None) -> str:
 
 
 @admin.register(Exchange)
-class ExchangeAdmin(HistoryAdmin):
+class ExchangeAdmin(PayloadPages):
     """One row per request, and its post-mortem."""
 
     list_display = (
@@ -117,6 +118,7 @@ class ExchangeAdmin(HistoryAdmin):
         return {
             "made": made,
             "difference": difference,
+            "captured": Payload.objects.filter(pk=row.pk).exists(),
             "upstream_ids": [(markup.clean(name), value) for name, value in upstream],
         }
 

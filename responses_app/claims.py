@@ -20,7 +20,7 @@ from accounts.models import ApiKey
 from floway.providers.contract import IdentityClaim, Numbered, Opaque
 from floway.sealing import lookup_hash
 from floway.wire.json import JSON
-from responses_app import workers
+from responses_app import limits, workers
 from responses_app.models import Conversation, Exchange, RecallKey, Snapshot
 
 _GRACE = timedelta(minutes=1)
@@ -35,6 +35,7 @@ class Claim:
     """What a turn holds while it runs.
 
     :param is_first: the conversation was made by this claim: nothing was written in it before.
+    :param standing: what is left of the key's budgets.
     """
 
     exchange: Exchange
@@ -42,6 +43,7 @@ class Claim:
     generation: int
     opaque_window: str | None
     is_first: bool
+    standing: limits.Standing = limits.NO_BUDGETS
 
 
 def scope_digest(claim: IdentityClaim) -> bytes:
@@ -70,7 +72,7 @@ def claim_turn(api_key: ApiKey, identity: IdentityClaim, continued: Snapshot | N
     """Write the exchange and take what the turn needs, in one transaction.
 
     :param exchange: unsaved; its conversation, continued snapshot, generation and process are filled in.
-    :raises LostRace: see there.
+    :raises LostRace: see there. :raises limits.LimitReached: the key has no room for it; nothing was taken.
     """
     exchange.worker_id = workers.current()
     try:
@@ -97,8 +99,10 @@ def _claim(api_key: ApiKey, identity: IdentityClaim, continued: Snapshot | None,
         if counters != (conversation.generation, conversation.next_generation, conversation.opaque_window):
             conversation.save(update_fields=["generation", "next_generation", "opaque_window"])
         keys.note_use(api_key, exchange.started_at)
+        standing = limits.admit(exchange, exchange.started_at)
     stated = identity.window
-    return Claim(exchange, conversation, exchange.generation, stated.id if isinstance(stated, Opaque) else None, is_first)
+    opaque = stated.id if isinstance(stated, Opaque) else None
+    return Claim(exchange, conversation, exchange.generation, opaque, is_first, standing)
 
 
 def _conversation(api_key: ApiKey, identity: IdentityClaim) -> tuple[Conversation, bool]:

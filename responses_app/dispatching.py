@@ -31,6 +31,7 @@ from floway.providers.contract import (
     UpstreamUnreachable,
 )
 from floway.wire.errors import ApiError, Unavailable
+from responses_app.capturing import Capture
 from responses_app.clock import Clock
 from responses_app.holding import HeldBack
 from responses_app.models import Exchange
@@ -77,6 +78,7 @@ class Dispatcher:
     """Sends one turn.
 
     :param deadline: on the clock's monotonic time; no dispatch begins after it.
+    :param capture: overhears what goes out and what comes back.
     """
 
     def __init__(
@@ -89,7 +91,9 @@ class Dispatcher:
         clock: Clock,
         cancellation: transport.Cancellation,
         deadline: float,
+        capture: Capture | None,
     ) -> None:
+        self._capture = capture
         self._provider = provider
         self._exchange = exchange
         self._preparation = preparation
@@ -258,7 +262,10 @@ class Dispatcher:
         connection.close()
         self._exchange.dispatches += 1
         with transport.cancellable(self._cancellation):
-            return self._provider.stream(prepared.request, account)
+            if self._capture is None:
+                return self._provider.stream(prepared.request, account)
+            self._capture.sent(prepared.request, account)
+            return self._capture.overheard(self._provider.stream(prepared.request, account))
 
     def _failure(self, upstream: UpstreamResponse) -> Failure | None:
         """The classified refusal, its body read and its connection let go of; None for success."""

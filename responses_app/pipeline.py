@@ -31,7 +31,7 @@ from floway.wire.errors import ApiError, ServiceError, Unavailable, UpstreamFail
 from floway.wire.fold import Echo, Relay, Terminal
 from floway.wire.headers import HeaderLine
 from floway.wire.json import JSON, JSONObject
-from responses_app import answers, claims, content, settling
+from responses_app import answers, capturing, claims, content, end_users, limits, settling
 from responses_app.acceptance import Call, stand, validated
 from responses_app.claims import Claim, LostRace
 from responses_app.clock import Clock
@@ -79,6 +79,7 @@ class Turn:
         self.store = call.body.get("store") is not False
         self.cancellation = transport.Cancellation()
         self.exchange = self._new_exchange()
+        self._capture = capturing.begin(call)
         self._seed = secrets.token_bytes(32)
         self._began = clock.monotonic()
         self._deadline = self._began + seconds
@@ -89,7 +90,7 @@ class Turn:
 
     def _new_exchange(self) -> Exchange:
         call = self.call
-        return Exchange(
+        exchange = Exchange(
             request_id=call.request_id,
             api_key=call.key,
             provider=call.key.provider,
@@ -101,6 +102,8 @@ class Turn:
             started_at=call.started_at,
             deadline_at=call.started_at + timedelta(seconds=self._seconds),
         )
+        end_users.note(exchange, call.body)
+        return exchange
 
     # --- to the upstream's answer ---
 
@@ -111,6 +114,7 @@ class Turn:
         """
         try:
             validated(self.call.body)
+            limits.permit(self.call.key, self.call.body["model"])
             self._ground = stand(self.call)
             self._issuers = issuers_of(self.call.key.pk, self._ground.items)
             self._dispatch(self._choose())
@@ -160,6 +164,7 @@ class Turn:
             clock=self.clock,
             cancellation=self.cancellation,
             deadline=self._deadline,
+            capture=self._capture,
         )
         begun = dispatcher.send(candidates)
         self._held: Held = begun.held
@@ -188,6 +193,11 @@ class Turn:
         return self._preparation.dropped
 
     @property
+    def standing(self) -> limits.Standing:
+        """What is left of the key's budgets."""
+        return limits.NO_BUDGETS if self._claim is None else self._claim.standing
+
+    @property
     def left_out(self) -> list[str]:
         """Encrypted items that the login cannot read."""
         return self._preparation.left_out
@@ -210,6 +220,10 @@ class Turn:
 
     def stream(self) -> Iterator[bytes]:
         """The event stream, each piece as soon as it is there. Closing the iterator means that the caller left."""
+        pieces = self._streamed()
+        return pieces if self._capture is None else self._capture.streamed(pieces, self.exchange)
+
+    def _streamed(self) -> Iterator[bytes]:
         stream = self._stream(lambda: self.cancellation.cancelled)
         last = b""
         try:
@@ -241,6 +255,9 @@ class Turn:
 
         :raises ApiError: it failed.
         """
+        return self._aggregated() if self._capture is None else self._capture.whole(self._aggregated, self.exchange)
+
+    def _aggregated(self) -> JSONObject:
         stream = self._stream(lambda: self.cancellation.cancelled)
         try:
             for _ in stream.pieces():
@@ -367,6 +384,9 @@ class Turn:
         exchange.error_code, exchange.error_message = (error.code or "")[:128], error.message[:1000]
         exchange.finished_at, exchange.total_ms = self.clock.now(), self._elapsed_ms()
         settling.fail(exchange, self._learnt, self.clock)
+        if self._capture is not None:
+            self._capture.refused(error)
+            self._capture.write(exchange)
 
     def _elapsed_ms(self) -> int:
         return max(0, round((self.clock.monotonic() - self._began) * 1000))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from floway.resealing import SealedColumn
-from responses_app import answers, content, keepsakes
-from responses_app.models import Item, Keepsake, Snapshot
+from responses_app import answers, capturing, content, keepsakes
+from responses_app.models import Item, Keepsake, Payload, Snapshot
 
 COLUMNS = [
     SealedColumn(
@@ -18,4 +18,5 @@ COLUMNS = [
         Keepsake, "sealed", purpose=keepsakes.PURPOSE, known_by=("conversation_id", "credential_id"), owner=keepsakes.owner_of
     ),
     SealedColumn(Snapshot, "answer", purpose=answers.PURPOSE, known_by=("response_id",), owner=answers.owner_of),
+    SealedColumn(Payload, "sealed", purpose=capturing.PURPOSE, known_by=("pk",), owner=str),
 ]

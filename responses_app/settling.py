@@ -15,7 +15,7 @@ from floway.durability import waiting_at_most
 from floway.providers.contract import Keepsake, QuotaWindow, SnapshotNote
 from floway.wire.fold import Terminal
 from floway.wire.json import JSON
-from responses_app import claims, content, keepsakes
+from responses_app import claims, content, keepsakes, limits
 from responses_app.claims import Claim
 from responses_app.clock import Clock
 from responses_app.models import Conversation, Exchange, Snapshot
@@ -83,6 +83,7 @@ def settle(claim: Claim, outcome: Outcome) -> None:
             claims.keep(claim.exchange)
         if outcome.learnt is not None:
             outcome.learnt.write(claim.exchange.finished_at or claim.exchange.started_at)
+        limits.ended(claim.exchange)
 
 
 def _touch(claim: Claim, outcome: Outcome) -> None:
@@ -184,6 +185,7 @@ def leave_unstored(exchange: Exchange, why: str, clock: Clock) -> None:
         with transaction.atomic():
             exchange.save()
             claims.keep(exchange)
+            limits.ended(exchange)
 
     write_later(write, exchange.request_id, clock)
 
@@ -197,6 +199,7 @@ def fail(exchange: Exchange, learnt: Learnt | None, clock: Clock) -> None:
             claims.release(exchange)
             if learnt is not None:
                 learnt.write(clock.now())
+            limits.ended(exchange)
 
     try:
         write()

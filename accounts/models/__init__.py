@@ -12,6 +12,7 @@ from accounts.models.credentials import (
     ModelCatalogue,
     OAuthCredential,
 )
+from accounts.models.limits import KeyBudget
 from accounts.models.people import AuditEntry, GuessCount, RecoveryCode, RoleGrant, SecondFactor
 from accounts.models.quota import Pool, QuotaReading, QuotaSample
 from accounts.models.signing_in import PendingSignIn
@@ -26,6 +27,7 @@ __all__ = [
     "CredentialQuerySet",
     "CredentialTokens",
     "GuessCount",
+    "KeyBudget",
     "KeyWitness",
     "ModelCatalogue",
     "Notice",

@@ -9,7 +9,7 @@ its segment; going on from any older one opens a new segment there. So a turn wr
 
 from responses_app.models.content import Item, Provenance, Segment, SegmentEntry
 from responses_app.models.conversations import Conversation, Keepsake, RecallKey
-from responses_app.models.exchanges import Exchange, ExchangeQuerySet
+from responses_app.models.exchanges import Exchange, ExchangeQuerySet, Payload
 from responses_app.models.snapshots import BrokenSnapshot, Snapshot, SnapshotQuerySet
 from responses_app.models.workers import Worker, WorkerQuerySet
 
@@ -20,6 +20,7 @@ __all__ = [
     "ExchangeQuerySet",
     "Item",
     "Keepsake",
+    "Payload",
     "Provenance",
     "RecallKey",
     "Segment",

@@ -1,4 +1,4 @@
-"""One request of a caller's, from its acceptance to its end."""
+"""One request of a caller's, from its acceptance to its end; and what was captured of it."""
 
 from __future__ import annotations
 
@@ -96,6 +96,8 @@ class Exchange(models.Model):
     cached_tokens = models.PositiveBigIntegerField(null=True)
     output_tokens = models.PositiveBigIntegerField(null=True)
     reasoning_tokens = models.PositiveBigIntegerField(null=True)
+    end_user_digest = models.BinaryField(max_length=32, null=True, help_text="Of the request's `safety_identifier`.")
+    user_digest = models.BinaryField(max_length=32, null=True, help_text="Of the request's `user`.")
     started_at = models.DateTimeField()
     deadline_at = models.DateTimeField()
     first_byte_ms = models.PositiveIntegerField(null=True, help_text="From acceptance to the first byte of output.")
@@ -110,7 +112,20 @@ class Exchange(models.Model):
             models.Index(fields=["api_key", "-started_at"], name="exchange_by_key"),
             models.Index(fields=["response_id"], name="exchange_by_response"),
             models.Index(fields=["api_key", "worker"], name="exchange_in_flight", condition=Q(status="in_flight")),
+            models.Index(fields=["end_user_digest"], condition=Q(end_user_digest__isnull=False), name="exchange_by_end_user"),
+            models.Index(fields=["user_digest"], condition=Q(user_digest__isnull=False), name="exchange_by_user"),
         ]
 
     def __str__(self) -> str:
         return self.request_id
+
+
+class Payload(models.Model):
+    """What an exchange consisted of, sealed, for a key that captures: each part cut where it is too long."""
+
+    exchange = models.OneToOneField(Exchange, models.CASCADE, primary_key=True, related_name="payload")
+    sealed = models.BinaryField()
+    captured_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"payload of exchange {self.exchange_id}"

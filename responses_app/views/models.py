@@ -16,8 +16,9 @@ from responses_app.views.base import ApiView
 
 class _CatalogueView(ApiView):
     def catalogue(self, request: Request) -> Catalogue:
-        """What the key's login may use."""
-        return catalogue.current(choosing.first(self.key_of(request)), self.clock.now())
+        """What the key's login may use, and the key with it."""
+        key = self.key_of(request)
+        return catalogue.allowed(key, catalogue.current(choosing.first(key), self.clock.now()))
 
 
 class ModelsView(_CatalogueView):

@@ -89,6 +89,7 @@ class CompactView(TurnView):
 def _told(turn: Turn) -> dict[str, str]:
     """Headers that tell the caller what was done to its request."""
     told = dict(turn.official_headers) if turn.provider.recognises(turn.call.headers) else {}
+    told.update(turn.standing.headers())
     if turn.dropped:
         told[DROPPED_HEADER] = ", ".join(turn.dropped)
     if turn.left_out:

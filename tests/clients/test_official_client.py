@@ -100,6 +100,16 @@ def test_what_the_client_says_of_itself_leaves_the_gateway_unchanged(client: Cli
     assert request.header("x-codex-beta-features") == "remote_compaction_v2"
 
 
+def test_a_spent_budget_ends_the_client_at_once_and_says_until_when(
+    client: Client, served: Served, upstream: FakeUpstream
+) -> None:
+    client._environment["FLOWAY_KEY"] = served.manage("issue_key", "spent", "--requests", "1/month").splitlines()[-1]
+    client.run("--json", "--skip-git-repo-check", "hello")
+    with pytest.raises(AssertionError, match=r"usage limit\. Try again at .* 12:00"):
+        client.run("--json", "--skip-git-repo-check", "hello")
+    assert len(upstream.turns) == 1
+
+
 def test_a_refused_key_ends_the_client_at_once(client: Client, upstream: FakeUpstream) -> None:
     client._environment["FLOWAY_KEY"] = "fw_unknown"
     with pytest.raises(AssertionError, match="API key is not valid"):

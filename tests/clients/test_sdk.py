@@ -13,6 +13,7 @@ from openai import OpenAI
 
 from tests.fakes import faults
 from tests.fakes.caller import Caller
+from tests.fakes.served import Served
 from tests.fakes.upstream import FakeUpstream
 
 pytestmark = pytest.mark.sdk
@@ -128,3 +129,15 @@ def test_errors_are_the_sdks_own_kinds(client: OpenAI, upstream: FakeUpstream) -
     upstream.script(faults.usage_limit_reached(int(time.time()) + 3600))
     with pytest.raises(openai.RateLimitError):
         client.responses.create(model=MODEL, input="x")
+
+
+def test_a_spent_budget_raises_at_once_and_tells_what_is_left(served: Served, served_caller: Caller) -> None:
+    key = served.manage("issue_key", "spent", "--requests", "1/month").splitlines()[-1]
+    with OpenAI(base_url=f"{served_caller.url}/v1", api_key=key, max_retries=2) as made:
+        first = made.responses.with_raw_response.create(model=MODEL, input="Hello")
+        assert first.headers["x-ratelimit-remaining-requests"] == "0"
+        with pytest.raises(openai.RateLimitError) as raised:
+            made.responses.create(model=MODEL, input="Hello")
+    assert raised.value.code == "insufficient_quota"
+    asked = "Exchange.objects.filter(api_key__name='spent').count()"
+    assert served.ask(asked) == "2"

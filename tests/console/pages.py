@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import admin
 from django.db.models import Model
 from django.urls import reverse
 
 OURS = ("accounts", "responses_app")
-ACTS = {"oauthcredential": ("disable", "enable", "sign_in_again", "export", "check", "clear", "proxy"), "apikey": ("rotate",)}
+ACTS = {
+    "oauthcredential": ("disable", "enable", "sign_in_again", "export", "check", "clear", "proxy"),
+    "apikey": ("rotate", "issued"),
+}
 OF_NO_ROW = ("oauthcredential_sign_in", "oauthcredential_add", "apikey_add")
 
 
@@ -32,3 +37,11 @@ def all_pages() -> list[str]:
 
 def _ours() -> list[type[Model]]:
     return [model for model in admin.site._registry if model._meta.app_label in OURS]
+
+
+def budgets(*rows: tuple[int, str, str], kept: int = 0) -> dict[str, Any]:
+    """The rows of budgets in a key's form: how many of what in each window."""
+    fields: dict[str, Any] = {"budgets-TOTAL_FORMS": len(rows), "budgets-INITIAL_FORMS": kept}
+    for number, row in enumerate(rows):
+        fields |= {f"budgets-{number}-{name}": value for name, value in zip(("amount", "kind", "window"), row, strict=True)}
+    return fields

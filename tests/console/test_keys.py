@@ -20,7 +20,7 @@ from floway.providers import registry
 from floway.wire.errors import Unauthenticated
 from floway.wire.headers import Headers
 from tests.console import rows
-from tests.console.pages import all_pages
+from tests.console.pages import all_pages, budgets
 from tests.console.people import signed_in
 
 pytestmark = pytest.mark.django_db
@@ -28,7 +28,7 @@ ISSUE = reverse("admin:accounts_apikey_add")
 
 
 def submit(client: Client, **fields: Any) -> Any:
-    return client.post(ISSUE, {"provider": registry.default_slug(), "name": "laptop", **fields})
+    return client.post(ISSUE, {"provider": registry.default_slug(), "name": "laptop", **budgets(), **fields})
 
 
 def revealed(page: bytes) -> str:
@@ -47,14 +47,21 @@ def opens(secret: str) -> bool:
 
 def test_a_new_key_is_shown_once_on_a_page_that_nobody_stores(operator: Client, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
-    answer = submit(operator, strict="on", expires_at="2099-01-02T03:04")
+    submitted = submit(operator, strict="on", expires_at="2099-01-02T03:04")
+    assert submitted.status_code == 302
+    waiting = str([session.get_decoded() for session in Session.objects.all()])
+    answer = operator.get(submitted["location"])
     secret = revealed(answer.content)
+    assert secret not in waiting
     assert answer.status_code == 200
     assert answer["Cache-Control"] == "no-store" or "no-store" in answer["Cache-Control"]
     assert answer.content.decode().count(secret) == 1
     key = ApiKey.objects.get()
     assert (key.name, key.strict, key.expires_at) == ("laptop", True, datetime(2099, 1, 2, 3, 4, tzinfo=UTC))
     assert opens(secret)
+    again = operator.get(submitted["location"])
+    assert "not to be had again" in again.content.decode()
+    assert ApiKey.objects.count() == key.secrets.count() == 1
     for url in all_pages():
         assert secret.encode() not in operator.get(url).content, url
     traces = [str(entry.__dict__) + entry.get_change_message() for entry in LogEntry.objects.all()]
@@ -80,8 +87,8 @@ def test_issuing_takes_the_permission_to_add() -> None:
     assert not ApiKey.objects.exists()
 
 
-def rotate(client: Client, key: ApiKey, method: str = "post") -> Any:
-    return getattr(client, method)(reverse("admin:accounts_apikey_rotate", args=[key.pk]))
+def rotate(client: Client, key: ApiKey, method: str = "post", **fields: Any) -> Any:
+    return getattr(client, method)(reverse("admin:accounts_apikey_rotate", args=[key.pk]), fields, follow=True)
 
 
 def test_rotating_asks_first_then_shows_the_new_secret_and_ends_the_old(operator: Client) -> None:
@@ -89,11 +96,34 @@ def test_rotating_asks_first_then_shows_the_new_secret_and_ends_the_old(operator
     rows.make_exchange(issued.key, 1, finished_at=None, status="in_flight")
     page = rotate(operator, issued.key, "get").content.decode()
     assert "stops working at once" in page
+    assert "works for a day more" in page
     assert "(1 now)" in page
     assert opens(issued.secret)
     fresh = revealed(rotate(operator, issued.key).content)
     assert opens(fresh)
     assert not opens(issued.secret)
+
+
+def test_rotating_with_a_grace_keeps_the_old_secret_for_a_while_and_shows_until_when(operator: Client) -> None:
+    issued = keys.issue("laptop")
+    fresh = revealed(rotate(operator, issued.key, grace="24").content)
+    assert opens(fresh)
+    assert opens(issued.secret)
+    page = operator.get(reverse("admin:accounts_apikey_change", args=[issued.key.pk])).content.decode()
+    assert re.search(r"rotated out, ends</span> <time[^>]*>in 23 h", page)
+
+
+def test_a_secret_waits_for_nobody_else(operator: Client) -> None:
+    where = submit(operator)["location"]
+    other = signed_in("accounts.view_apikey", "accounts.change_apikey")
+    assert b"not to be had again" in other.get(where).content
+    assert signed_out_sees_nothing(where)
+    assert operator.head(where).status_code == 200
+    assert revealed(operator.get(where).content)
+
+
+def signed_out_sees_nothing(url: str) -> bool:
+    return Client().get(url).status_code == 302
 
 
 def test_rotating_takes_the_permission_to_change() -> None:
@@ -105,7 +135,7 @@ def test_rotating_takes_the_permission_to_change() -> None:
 def test_a_key_is_edited_and_switched_off_but_not_deleted(operator: Client) -> None:
     issued = keys.issue("laptop")
     url = reverse("admin:accounts_apikey_change", args=[issued.key.pk])
-    assert operator.post(url, {"name": "desk", "expires_at": "", "provider": "other"}).status_code == 302
+    assert operator.post(url, {"name": "desk", "expires_at": "", "provider": "other", **budgets()}).status_code == 302
     key = ApiKey.objects.get()
     assert (key.name, key.enabled, key.provider) == ("desk", False, issued.key.provider)
     assert not opens(issued.secret)

@@ -15,7 +15,7 @@ from accounts import proxies, quota
 from accounts.models import ApiKey, CredentialFacts, CredentialProxy, OAuthCredential, Pool
 from floway.providers.contract import QuotaWindow
 from tests.console import rows
-from tests.console.pages import all_pages
+from tests.console.pages import all_pages, budgets
 from tests.console.people import signed_in
 from tests.fakes.factories import make_credential
 from tests.fakes.upstream import FakeUpstream
@@ -145,7 +145,7 @@ def test_an_account_that_must_not_be_used_says_why(operator: Client) -> None:
 def test_a_key_can_be_limited_to_credentials(operator: Client) -> None:
     credential, key = rows.make_credential(), rows.make_key()
     url = reverse("admin:accounts_apikey_change", args=[key.pk])
-    operator.post(url, {"name": key.name, "enabled": "on", "credentials": [credential.pk]})
+    operator.post(url, {"name": key.name, "enabled": "on", "credentials": [credential.pk], **budgets()})
     assert list(ApiKey.objects.get().credentials.all()) == [credential]
 
 

@@ -124,6 +124,9 @@ class EchoProvider:
     def models(self, account: Account) -> Catalogue:
         return Catalogue((Model("echo", 0, "nobody"),))
 
+    def narrowed(self, found: Catalogue) -> Catalogue:
+        return found
+
     def quota(self, headers: Headers, now: datetime) -> Sequence[QuotaWindow]:
         return ()
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from floway.providers.codex import authorization, host, oauth, signing_in, state
 from floway.providers.codex.client import Client
-from floway.providers.codex.protocol import answer, dialect, failures, identity, quota, request, routing, surfaces
+from floway.providers.codex.protocol import answer, catalogue, dialect, failures, identity, quota, request, routing, surfaces
 from floway.providers.codex.protocol.profiles import PROFILES
 from floway.providers.codex.signing_in import Authority
 from floway.providers.contract import (
@@ -142,6 +142,10 @@ class CodexProvider:
     def models(self, account: Account) -> Catalogue:
         """See ResponsesProvider."""
         return self._client.models(account, self._clock())
+
+    def narrowed(self, found: Catalogue) -> Catalogue:
+        """See ResponsesProvider."""
+        return catalogue.narrowed(found)
 
     def quota(self, headers: Headers, now: datetime) -> Sequence[QuotaWindow]:
         """See ResponsesProvider."""

@@ -68,6 +68,9 @@ class ResponsesProvider(Protocol):
     def classify_event(self, error: JSON) -> Failure:
         """The same for the `error` object of a failed event inside a successful answer. Pure."""
 
+    def narrowed(self, found: Catalogue) -> Catalogue:
+        """The catalogue with a `dialect_body` that lists no more than its `models`. No I/O."""
+
     def models(self, account: Account) -> Catalogue:
         """The account's catalogue. Network.
 

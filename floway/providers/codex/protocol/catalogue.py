@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from floway.providers.contract import Catalogue, Model
 from floway.wire.json import InvalidJSON, loads
 
@@ -23,3 +25,13 @@ def read(body: bytes, etag: str | None) -> Catalogue | None:
     slugs = [entry.get("slug") for entry in entries if isinstance(entry, dict)]
     models = tuple(Model(slug, _CREATED, _OWNER) for slug in dict.fromkeys(slugs) if isinstance(slug, str) and slug)
     return Catalogue(models, dialect_query=QUERY, dialect_body=parsed, etag=etag)
+
+
+def narrowed(catalogue: Catalogue) -> Catalogue:
+    """The catalogue, its body without the entries that are not among its models."""
+    body, listed = catalogue.dialect_body, {model.id for model in catalogue.models}
+    entries = body.get("models") if isinstance(body, dict) else None
+    if not isinstance(body, dict) or not isinstance(entries, list):
+        return replace(catalogue, dialect_body=None, dialect_query=None)
+    kept = [entry for entry in entries if isinstance(entry, dict) and entry.get("slug") in listed]
+    return replace(catalogue, dialect_body={**body, "models": kept})
