@@ -19,6 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from bench.upstream import ACCOUNT_ID
+
 ROOT = Path(__file__).resolve().parent.parent
 _TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
 _START_SECONDS = 60
@@ -220,9 +222,8 @@ def _token(claims: dict[str, object]) -> str:
 
 def _login() -> bytes:
     """The file of a login that nobody has, good until 2096."""
-    account = "00000000-0000-4000-8000-00000000bec4"
     person = {
-        "chatgpt_account_id": account,
+        "chatgpt_account_id": ACCOUNT_ID,
         "chatgpt_user_id": "user-bench",
         "user_id": "user-bench",
         "chatgpt_plan_type": "plus",
@@ -232,7 +233,7 @@ def _login() -> bytes:
         "id_token": _token({**claims, "email": "bench@example.com"}),
         "access_token": _token(claims),
         "refresh_token": "rt_bench",
-        "account_id": account,
+        "account_id": ACCOUNT_ID,
     }
     return json.dumps({"auth_mode": "chatgpt", "OPENAI_API_KEY": None, "tokens": tokens, "last_refresh": None}).encode()
 

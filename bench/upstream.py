@@ -32,6 +32,12 @@ _HEAD = (
     b"x-codex-secondary-reset-at: 4000600000\r\ntransfer-encoding: chunked\r\n\r\n"
 )
 _LAST_CHUNK = b"0\r\n\r\n"
+ACCOUNT_ID = "00000000-0000-4000-8000-00000000bec4"
+"""Of the login that the benchmark uses."""
+_ACCOUNTS = (
+    b'{"accounts":[{"id":"%s","workspace_backend_origin":"NO_CONSTRAINT","account_routing_override":"NO_CONSTRAINT"}]}'
+    % ACCOUNT_ID.encode()
+)
 _WORDS = ("It", " is", " the", " relay", " that", " counts", ",", " not", " what", " stands", " in", " it", ".")
 
 
@@ -169,6 +175,8 @@ class Upstream(asyncio.Protocol):
     def _answer(self, head: bytes, body: bytes) -> None:
         if head.startswith(b"GET /bench/silences "):
             self._json(b"200 OK", self._silences.document())
+        elif head.startswith(b"GET /backend-api/wham/accounts/check"):
+            self._json(b"200 OK", _ACCOUNTS)
         elif head.startswith(b"GET "):
             self._json(b"200 OK", b'{"models":[]}')
         elif (model := _MODEL.search(_decoded(head, body))) is None:
