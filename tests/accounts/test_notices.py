@@ -52,7 +52,8 @@ def receiver(settings: LazySettings) -> Iterator[Receiver]:
     settings.FLOWAY_WEBHOOK_URL, settings.FLOWAY_WEBHOOK_SECRET = made.url, SECRET
     yield made
     made.stop()
-    transport._sessions.pop("webhook", None)
+    if (held := transport.connecting._sessions.pop("webhook", None)) is not None:
+        held.close()
 
 
 def dead(**over: Any) -> OAuthCredential:

@@ -79,7 +79,7 @@ def imported(tree: ast.Module) -> Iterator[str]:
 
 
 KNOWN_STATE = {
-    "floway/transport.py:_sessions",  # connections and cookies, per credential
+    "floway/transport/connecting.py:_sessions",  # connections and cookies, per credential
     "floway/sqlite/base.py:_idle",  # connections nobody uses, per process and file
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -187,8 +188,13 @@ def test_cancelling_wakes_whoever_waits_at_whatever_stage(serve: Callable[[Handl
 
     cancellation = transport.Cancellation()
     threading.Thread(target=lambda: (arrived.wait(20), cancellation.cancel()), daemon=True).start()
-    with transport.cancellable(cancellation), pytest.raises((UpstreamUnreachable, UpstreamCut)):
-        send(request_to(serve(handler)), "cancelled").read(20)
+    request = request_to(serve(handler))
+    with (
+        transport.cancellable(cancellation),
+        pytest.raises((UpstreamUnreachable, UpstreamCut)),
+        contextlib.closing(send(request, "cancelled")) as response,
+    ):
+        response.read(20)
     assert cancellation.cancelled
     release.set()
 
@@ -245,3 +251,122 @@ def test_a_head_in_single_bytes_is_understood(serve: Callable[[Handler], RawServ
     response = send(request_to(serve(handler)), "dribble")
     assert (response.status, read_out(response)) == (200, b"ok")
     response.close()
+
+
+def test_a_kept_connection_that_ended_meanwhile_is_replaced(serve: Callable[[Handler], RawServer]) -> None:
+    ended = threading.Event()
+
+    def handler(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(OK)
+        connection.shutdown(socket.SHUT_RDWR)
+        ended.set()
+
+    server = serve(handler)
+    for _ in range(2):
+        ended.clear()
+        response = send(request_to(server), "ended")
+        assert read_out(response) == b"ok"
+        assert ended.wait(20)
+        response.close()
+    assert server.connections == 2
+
+
+def on_second(second: Handler) -> Handler:
+    """Answers well, and as `second` does to the second request of a connection."""
+    met: set[int] = set()
+
+    def handler(connection: socket.socket, held: bytes) -> None:
+        if id(connection) in met:
+            second(connection, held)
+        else:
+            met.add(id(connection))
+            connection.sendall(OK)
+
+    return handler
+
+
+def test_a_kept_connection_that_ends_as_it_is_used_is_replaced_once(serve: Callable[[Handler], RawServer]) -> None:
+    server = serve(on_second(lambda connection, _: connection.shutdown(socket.SHUT_RDWR)))
+    for _ in range(2):
+        response = send(request_to(server), "crossed")
+        assert read_out(response) == b"ok"
+        response.close()
+    assert (server.connections, len(server.requests)) == (2, 3)
+
+
+@pytest.mark.parametrize("said", [b"H", b"HTTP/1.1 200 OK\r\n"])
+def test_a_request_that_was_answered_in_part_is_not_sent_again(serve: Callable[[Handler], RawServer], said: bytes) -> None:
+    def says_little(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(said)
+        connection.shutdown(socket.SHUT_RDWR)
+
+    server = serve(on_second(says_little))
+    response = send(request_to(server), "partly")
+    read_out(response)
+    response.close()
+    with pytest.raises(UpstreamUnreachable) as caught:
+        send(request_to(server), "partly")
+    assert caught.value.sent
+    assert len(server.requests) == 2
+
+
+def test_a_new_connection_that_ends_without_an_answer_is_not_replaced(serve: Callable[[Handler], RawServer]) -> None:
+    server = serve(lambda connection, _: connection.shutdown(socket.SHUT_RDWR))
+    with pytest.raises(UpstreamUnreachable):
+        send(request_to(server), "new")
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("line", [("x-a", "b\r\nx-c: d"), ("x-a\nx-c", "d"), ("x-a", "b\0"), ("x-a", "\u20ac")])
+def test_a_line_that_would_be_two_goes_nowhere(serve: Callable[[Handler], RawServer], line: tuple[str, str]) -> None:
+    server = serve(answering(OK))
+    with pytest.raises(UpstreamUnreachable) as caught:
+        send(request_to(server, (line,)), "split")
+    assert not caught.value.sent
+    assert server.connections == 0
+
+
+def test_interim_heads_are_passed_over(serve: Callable[[Handler], RawServer]) -> None:
+    server = serve(answering(b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" + OK))
+    response = send(request_to(server), "interim")
+    assert (response.status, read_out(response)) == (200, b"ok")
+    response.close()
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/2 200 OK\r\n\r\n",
+        b"HTTP/1.1 2000 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nx-a: b\r\n folded\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\ncontent-length: +2\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"x-a: b\r\n" * 600 + b"\r\n",
+        b"HTTP/1.1 200 OK\r\nx-a: " + b"b" * 300_000,
+        b"HTTP/1.1 200 OK\r\nx-a: b\0\r\n\r\n",
+    ],
+)
+def test_a_head_that_is_none_is_no_answer(serve: Callable[[Handler], RawServer], head: bytes) -> None:
+    with pytest.raises(UpstreamUnreachable) as caught:
+        send(request_to(serve(answering(head))), "odd")
+    assert caught.value.sent
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\ncontent-length: 2\r\n\r\nok",
+    ],
+)
+def test_a_connection_that_may_not_be_kept_is_closed(serve: Callable[[Handler], RawServer], head: bytes) -> None:
+    server = serve(answering(head))
+    for _ in range(2):
+        response = send(request_to(server), "unkept")
+        read_out(response)
+        response.close()
+    assert server.connections == 2

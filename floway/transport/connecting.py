@@ -1,0 +1,207 @@
+"""Connections to upstreams: opened by urllib3, through proxies and TLS as requests would; kept between exchanges.
+
+A kept connection that the other side has closed, or has said something on unasked, is not used again.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import threading
+from collections import OrderedDict
+from contextlib import nullcontext
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from gevent import monkey
+from requests.adapters import HTTPAdapter
+from requests.cookies import RequestsCookieJar
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util.proxy import connection_requires_http_tunnel
+
+from floway.addresses import may_be_proxy
+from floway.providers.contract import Proxy
+from floway.transport import cancelling
+from floway.wire.headers import HeaderLine
+
+_IDLE_CONNECTIONS = 256
+_SESSIONS = 256
+# A look at a socket that does not wait needs no event loop.
+_poll = monkey.get_original("select", "poll") if hasattr(select, "poll") else None
+
+
+class _Guarded:
+    """Connections whose socket the current cancellation knows from the moment it is open."""
+
+    def _new_conn(self) -> socket.socket:
+        sock: socket.socket = super()._new_conn()  # type: ignore[misc] # mixed into a connection class
+        cancelling.check_peer(sock)
+        if (cancellation := cancelling.current()) is not None:
+            cancellation.guard(sock)
+        return sock
+
+
+class _Plain(_Guarded, HTTPConnection):
+    pass
+
+
+class _TLS(_Guarded, HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Plain
+
+
+class _TLSPool(HTTPSConnectionPool):
+    ConnectionCls = _TLS
+
+
+_POOLS = {"http": _Pool, "https": _TLSPool}
+
+
+class _Adapter(HTTPAdapter):
+    """Connections of ours, through a proxy too."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+
+class Connection:
+    """An open connection. `used`: it has served an exchange before."""
+
+    def __init__(self, opened: Any, road: Road) -> None:
+        self.sock: Any = opened.sock
+        self.used = False
+        self._opened = opened
+        self._road = road
+
+    def close(self) -> None:
+        """Close it."""
+        self._opened.close()
+
+    def keep(self) -> None:
+        """Leave it to the next exchange."""
+        self.used = True
+        self._road.keep(self)
+
+    @property
+    def dropped(self) -> bool:
+        """Did the other side close it, or say something that nobody asked for?"""
+        if _poll is None:
+            return bool(select.select([self.sock], [], [], 0)[0])
+        look = _poll()
+        look.register(self.sock.fileno(), select.POLLIN)
+        return bool(look.poll(0))
+
+
+class Road:
+    """The way from one session to one origin, and the connections that wait on it.
+
+    :ivar lines: header lines that are for the proxy.
+    """
+
+    def __init__(self, adapter: HTTPAdapter, origin: str, proxy: Proxy | None) -> None:
+        asked = requests.PreparedRequest()
+        asked.url = origin
+        proxies = {} if proxy is None else dict.fromkeys(("http", "https"), proxy.url)
+        theirs: Any = adapter
+        self._pool = theirs.get_connection_with_tls_context(asked, verify=True, proxies=proxies)
+        theirs.cert_verify(self._pool, origin, verify=True, cert=None)
+        self._proxy = proxy
+        self._tunnels = connection_requires_http_tunnel(self._pool.proxy, self._pool.proxy_config, self._pool.scheme)
+        self._asks_proxy = proxy is not None and not self._tunnels
+        self.lines: tuple[HeaderLine, ...] = tuple(self._pool.proxy_headers.items()) if self._asks_proxy else ()
+        self._idle: list[Connection] = []
+
+    def target(self, url: str) -> str:
+        """What the request line names: the path, or the whole URL where a proxy is asked for it."""
+        if self._asks_proxy:
+            return url
+        parts = urlsplit(url)
+        return f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+
+    def waiting(self) -> Connection | None:
+        """A connection that waits to be used again, if there is one."""
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.dropped:
+                return connection
+            connection.close()
+        return None
+
+    def keep(self, connection: Connection) -> None:
+        """See Connection."""
+        if len(self._idle) < _IDLE_CONNECTIONS:
+            self._idle.append(connection)
+        else:
+            connection.close()
+
+    def open(self, timeout: float) -> Connection:
+        """A new connection.
+
+        :param timeout: seconds. :raises OSError, HTTPError: there is none to be had.
+        """
+        opened = self._pool._new_conn()
+        opened.timeout = timeout
+        within = nullcontext() if self._proxy is None else cancelling.reaching(partial(may_be_proxy, local=self._proxy.local))
+        try:
+            with within:
+                if self._tunnels and self._pool.proxy is not None:
+                    self._pool._prepare_proxy(opened)
+                else:
+                    opened.connect()
+        except BaseException:
+            opened.close()
+            raise
+        return Connection(opened, self)
+
+    def close(self) -> None:
+        """Close what waits."""
+        while self._idle:
+            self._idle.pop().close()
+
+
+class Session:
+    """The connections and cookies of one credential in this process."""
+
+    def __init__(self) -> None:
+        self.cookies = RequestsCookieJar()
+        self._adapter = _Adapter(pool_connections=4, max_retries=0)
+        self._roads: dict[tuple[str, str, Proxy | None], Road] = {}
+
+    def road(self, url: str, proxy: Proxy | None) -> Road:
+        """The way to the origin of `url`."""
+        scheme, _, rest = url.partition("://")
+        key = scheme, rest.partition("/")[0], proxy
+        if (road := self._roads.get(key)) is None:
+            road = self._roads[key] = Road(self._adapter, f"{key[0]}://{key[1]}/", proxy)
+        return road
+
+    def close(self) -> None:
+        """Close what waits."""
+        for road in self._roads.values():
+            road.close()
+
+
+_sessions: OrderedDict[str, Session] = OrderedDict()
+_sessions_lock = threading.Lock()
+
+
+def session(name: str) -> Session:
+    """The session of this name; those that were not asked for lately are forgotten."""
+    with _sessions_lock:
+        held = _sessions.pop(name, None) or Session()
+        _sessions[name] = held
+        while len(_sessions) > _SESSIONS:
+            _sessions.popitem(last=False)[1].close()
+        return held
