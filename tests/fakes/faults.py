@@ -129,6 +129,16 @@ def cut_inside_a_chunk(count: int) -> Fault:
     return answer
 
 
+def half_a_status_line() -> Fault:
+    """The connection ends within the first line of the answer."""
+
+    def answer(upstream: FakeUpstream, exchange: Exchange, account_id: str) -> None:
+        exchange.send(b"HTTP/1.1 2")
+        exchange.cut()
+
+    return answer
+
+
 def without_content_type() -> Fault:
     """A plain answer whose head does not say what it is."""
 

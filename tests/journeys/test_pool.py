@@ -103,7 +103,7 @@ def test_a_key_calls_with_its_credentials_alone(gateway: Gateway, upstream: Fake
 # --- who takes over ---
 
 BROKEN: dict[str, Fault] = {
-    "no answer": lambda upstream, exchange, account_id: exchange.cut(),
+    "no answer": faults.half_a_status_line(),
     "server error": faults.status(500, SERVER_ERROR),
     "overloaded": faults.status(503, {"error": {"message": "full", "code": "server_is_overloaded", "type": "server_error"}}),
     "blocked at the edge": faults.edge_page(),

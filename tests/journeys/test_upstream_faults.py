@@ -246,8 +246,15 @@ def test_an_event_without_end_is_cut_off(gateway: Gateway, upstream: FakeUpstrea
         assert list(stream.events())[-1]["type"] == "response.failed"
 
 
-def test_no_upstream_at_all_is_503(gateway: Gateway, upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kept_connection_that_ends_unanswered_is_tried_once_more(gateway: Gateway, upstream: FakeUpstream) -> None:
+    gateway.say("leaves a connection behind")
     upstream.script(lambda upstream, exchange, account: exchange.cut())
+    assert gateway.say("hello").status == 200
+    assert upstream.turns[-1].body == upstream.turns[-2].body
+
+
+def test_no_upstream_at_all_is_503(gateway: Gateway, upstream: FakeUpstream) -> None:
+    upstream.script(lambda upstream, exchange, account: exchange.cut(), lambda upstream, exchange, account: exchange.cut())
     reply = gateway.say("hello")
     assert reply.status == 503
     assert int(reply.headers["retry-after"]) > 0
