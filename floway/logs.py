@@ -6,7 +6,9 @@ import contextvars
 import json
 import logging
 from datetime import UTC, datetime
+from typing import Any
 
+_MOST_LINES = 500
 request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="-")
 
 
@@ -21,7 +23,48 @@ class RequestIdFilter(logging.Filter):
 
 def _escaped(text: str) -> str:
     """Text whose control characters cannot move a terminal or forge a line."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+class LineHandler(logging.StreamHandler[Any]):
+    """Writes each line at once; in a process that said `batched()`, lines wait for `flush`.
+
+    Under load a line costs less to make than to write. Warnings and worse never wait, nor does what came before them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits = False
+        self._lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One record."""
+        if not self.waits:
+            super().emit(record)
+            return
+        try:
+            self._lines.append(self.format(record) + self.terminator)
+        except Exception:  # noqa: BLE001 - what logging does with whatever a record cannot say
+            self.handleError(record)
+        if record.levelno >= logging.WARNING or len(self._lines) >= _MOST_LINES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        lines, self._lines = self._lines, []
+        if lines:
+            self.stream.write("".join(lines))
+        super().flush()
+
+
+def batched() -> list[LineHandler]:
+    """Let lines wait from now on; returns the handlers that somebody must `flush`."""
+    handlers = [handler for handler in logging.getLogger().handlers if isinstance(handler, LineHandler)]
+    for handler in handlers:
+        handler.waits = True
+    return handlers
 
 
 class ConsoleFormatter(logging.Formatter):

@@ -167,10 +167,16 @@ INSTALLED_APPS = [
     "rest_framework",
 ]
 
-MIDDLEWARE = [
+# What callers with a key use: they have no session and send no forms, so these requests pass a part of MIDDLEWARE alone.
+FLOWAY_API_PREFIXES = ("/v1/",)
+FLOWAY_API_MIDDLEWARE = [
     "floway.middleware.RequestIdMiddleware",
     "floway.middleware.known_host",
     "floway.middleware.stated_length",
+]
+
+MIDDLEWARE = [
+    *FLOWAY_API_MIDDLEWARE,
     "django.middleware.security.SecurityMiddleware",
     "floway.console.csp.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -361,7 +367,7 @@ LOGGING = {
     },
     "handlers": {
         "stderr": {
-            "class": "logging.StreamHandler",
+            "class": "floway.logs.LineHandler",
             "filters": ["request_id"],
             "formatter": FLOWAY_LOG_FORMAT,
         }

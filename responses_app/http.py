@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import zstandard
 from django.core.exceptions import BadRequest, DisallowedHost, PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.utils import timezone
 from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication
@@ -39,12 +39,18 @@ log = logging.getLogger(__name__)
 _MOST_NODES = 500_000
 """Objects and lists in a body. A few compressed kilobytes of `{},{}` would keep a worker busy for a minute."""
 _PIECE = 256 * 1024
+_ZSTD_PIECE = 1024
+"""Four bytes can stand for 128 KB: this much is 32 MB at the worst, after which the limit is looked at."""
 _LARGEST_ZSTD_WINDOW = 8 * 1024 * 1024
 _RATE_LIMITED = 429
 _SECRET_HEADERS = frozenset({"authorization", "x-api-key", "cookie", "proxy-authorization"})
 _OWN_PREFIX = "x-floway-"
 _UNDERSCORED = "HTTP_X_FLOWAY_UNDERSCORED"
-NO_STORE = {"cache-control": "private, no-store", "vary": "Authorization, X-Api-Key"}
+NO_STORE = {
+    "cache-control": "private, no-store",
+    "vary": "Authorization, X-Api-Key",
+    "x-content-type-options": "nosniff",
+}
 
 
 def all_headers(request: HttpRequest) -> Headers:
@@ -83,6 +89,14 @@ class FirstRenderer(BaseContentNegotiation):
     def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
         """The only one."""
         return renderers[0], renderers[0].media_type
+
+
+class EventStream(StreamingHttpResponse):
+    """Pieces to write as they are."""
+
+    def make_bytes(self, value: Any) -> Any:
+        """They are bytes already, some of a kind that the server knows."""
+        return value
 
 
 class ResponsesRenderer(BaseRenderer):
@@ -177,10 +191,14 @@ def _gunzip(body: bytes) -> Iterator[bytes]:
 
 
 def _unzstd(body: bytes) -> Iterator[bytes]:
-    inflater = zstandard.ZstdDecompressor(max_window_size=_LARGEST_ZSTD_WINDOW)
-    with inflater.stream_reader(body, read_size=_PIECE) as reader:
-        while piece := reader.read(_PIECE):
-            yield piece
+    """One frame, whole, and nothing behind it: what a second one held would be lost."""
+    inflater = zstandard.ZstdDecompressor(max_window_size=_LARGEST_ZSTD_WINDOW).decompressobj()
+    for start in range(0, len(body), _ZSTD_PIECE):
+        if inflater.eof:
+            raise EOFError
+        yield inflater.decompress(body[start : start + _ZSTD_PIECE])
+    if not inflater.eof or inflater.unused_data:
+        raise EOFError
 
 
 # --- errors ---------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -29,6 +29,7 @@ from floway.providers.contract import (
 )
 from floway.wire.errors import ApiError, ServiceError, Unavailable, UpstreamFailed
 from floway.wire.fold import Echo, Relay, Terminal
+from floway.wire.framing import LastPiece
 from floway.wire.headers import HeaderLine
 from floway.wire.json import JSON, JSONObject
 from responses_app import answers, capturing, claims, content, end_users, limits, settling
@@ -211,6 +212,7 @@ class Turn:
                 created_at=int(self.call.started_at.timestamp()),
                 request=self.call.body,
                 mint=lambda prefix: f"{prefix}_{secrets.token_hex(24)}",
+                now=lambda: int(self.clock.now().timestamp()),
             )
         )
 
@@ -218,7 +220,7 @@ class Turn:
         limits = Limits(keep_alive=settings.FLOWAY_KEEPALIVE_SECONDS, idle=settings.FLOWAY_UPSTREAM_IDLE_SECONDS)
         return Stream(self.upstream, self._relay(), limits=limits, clock=self.clock, deadline=self._deadline, gone=gone)
 
-    def stream(self) -> Iterator[bytes]:
+    def stream(self) -> Generator[bytes]:
         """The event stream, each piece as soon as it is there. Closing the iterator means that the caller left."""
         pieces = self._streamed()
         return pieces if self._capture is None else self._capture.streamed(pieces, self.exchange)
@@ -232,13 +234,13 @@ class Turn:
                 yield piece
             last = self._finish(stream)
             if last:
-                yield last
+                yield LastPiece(last)
         except GeneratorExit:
             self._abandon(stream, settled=bool(last))
             raise
         except Exception:
             log.exception("exchange %s: unforeseen failure", self.call.request_id)
-            yield self._break_off(stream)
+            yield LastPiece(self._break_off(stream))
         finally:
             self.upstream.close()
 

@@ -7,54 +7,71 @@ the next write. A watch calls back once; it ends nothing by itself.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import gevent
 from gevent import monkey
 
 
-@contextmanager
-def watching(environ: Mapping[str, Any], on_gone: Callable[[], None], seconds: float) -> Iterator[None]:
-    """Call `on_gone` if the caller's connection ends inside.
+class Watch:
+    """Calls `on_gone` if the caller's connection ends, until it is closed.
 
     :param seconds: after which the connection is ended, and `on_gone` called, should the caller not even read by then: who
         waits in a write looks at no clock.
     """
-    caller = environ.get("gunicorn.socket")
-    if caller is None or not monkey.is_module_patched("socket"):
-        yield
-        return
-    hub = gevent.get_hub()
-    watcher = hub.loop.io(caller.fileno(), 1)
 
-    def readable() -> None:
-        watcher.stop()
-        gevent.spawn(look)
+    def __init__(self, environ: Mapping[str, Any], on_gone: Callable[[], None], seconds: float) -> None:
+        self._caller = environ.get("gunicorn.socket")
+        self._on_gone = on_gone
+        self._watchers: tuple[Any, ...] = ()
+        if self._caller is None or not monkey.is_module_patched("socket"):
+            return
+        loop = gevent.get_hub().loop
+        self._watchers = loop.io(self._caller.fileno(), 1), loop.timer(seconds)
+        self._watchers[0].start(self._readable)
+        self._watchers[1].start(gevent.spawn, self._end)
 
-    def look() -> None:
+    def close(self) -> None:
+        """Look no more."""
+        watchers, self._watchers = self._watchers, ()
+        for watcher in watchers:
+            watcher.stop()
+            watcher.close()
+
+    def _readable(self) -> None:
+        if self._watchers:
+            self._watchers[0].stop()
+            gevent.spawn(self._look)
+
+    def _look(self) -> None:
         try:
-            gone = caller.recv(1, socket.MSG_PEEK) == b""
+            gone = self._caller.recv(1, socket.MSG_PEEK) == b""  # type: ignore[union-attr] # it was there
         except OSError:
             gone = True
         if gone:
-            on_gone()
+            self._on_gone()
 
-    def too_late() -> None:
-        gevent.spawn(end)
-
-    def end() -> None:
-        on_gone()
+    def _end(self) -> None:
+        self._on_gone()
         with suppress(OSError):
-            caller.shutdown(socket.SHUT_RDWR)
+            self._caller.shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr] # as above
 
-    timer = hub.loop.timer(seconds)
-    watcher.start(readable)
-    timer.start(too_late)
-    try:
-        yield
-    finally:
-        for watch in (watcher, timer):
-            watch.stop()
-            watch.close()
+
+class Watched:
+    """The pieces of an answer, and the watch that lasts as long as they do."""
+
+    def __init__(self, pieces: Generator[bytes], watch: Watch) -> None:
+        self._pieces = pieces
+        self._watch = watch
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._pieces
+
+    def close(self) -> None:
+        """What a server calls at the end, whichever it is."""
+        try:
+            self._pieces.close()
+        finally:
+            self._watch.close()

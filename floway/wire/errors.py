@@ -87,6 +87,10 @@ class Unauthenticated(CallerError):
     type = "authentication_error"
     default_code = "invalid_api_key"
 
+    def headers(self) -> dict[str, str]:
+        """RFC 9110 §11.6.1: a 401 says how to authenticate."""
+        return {**super().headers(), "www-authenticate": "Bearer"}
+
 
 class NotFound(CallerError):
     """404: no such object for this key."""

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 
 _LONGEST_LINE = 16 * 1024
+_PLAIN_SIZE = re.compile(rb"([0-9a-fA-F]{1,8})\r\n")
 
 
 class BrokenFraming(ValueError):
     """The bytes are not the framing that the headers announced."""
+
+
+class LastPiece(bytes):
+    """The last bytes of a body: a server that knows them as such sends the body's end along. To others they are bytes."""
 
 
 class Body(Protocol):
@@ -72,6 +78,10 @@ class ChunkedBody:
         out: list[bytes] = []
         position = 0
         while position < len(data):
+            if not (self._left or self._after_chunk or self._in_trailers):
+                position = _whole_chunks(data, position, out)
+                if position == len(data):
+                    break
             if self.done:
                 raise BrokenFraming("bytes after the last chunk")
             if self._left:
@@ -107,3 +117,16 @@ class ChunkedBody:
                 raise BrokenFraming("a chunk size that is none")
             self._left = int(size, 16)
             self._in_trailers = self._left == 0
+
+
+def _whole_chunks(data: bytes, position: int, out: list[bytes]) -> int:
+    """Takes chunks as nearly everybody writes them while they are there in full; returns where the next begins."""
+    size_at = _PLAIN_SIZE.match
+    while (said := size_at(data, position)) is not None:
+        start = said.end()
+        end = start + int(said[1], 16)
+        if end == start or data[end : end + 2] != b"\r\n":
+            break
+        out.append(data[start:end])
+        position = end + 2
+    return position

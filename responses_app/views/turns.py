@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from contextlib import closing
 
-from django.http import StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -12,10 +11,10 @@ from rest_framework.response import Response
 from floway.providers.contract import Action
 from floway.wire.errors import ApiError
 from responses_app.acceptance import Call
-from responses_app.http import NO_STORE, all_headers, callers_headers, read_json_object
+from responses_app.http import NO_STORE, EventStream, all_headers, callers_headers, read_json_object
 from responses_app.pipeline import Turn, TurnLimits
 from responses_app.views.base import ApiView
-from responses_app.watching import watching
+from responses_app.watching import Watch, Watched
 
 _LAST_WRITE_SECONDS = 10
 """What a caller gets beyond the deadline to read the end of its stream."""
@@ -50,7 +49,7 @@ class TurnView(ApiView):
 
     def whole(self, turn: Turn) -> Response:
         """The turn's answer as one object."""
-        with watching(turn.call.environ, turn.cancellation.cancel, turn.seconds_left + _LAST_WRITE_SECONDS):
+        with closing(_watch(turn)):
             turn.open()
             return Response(turn.aggregate(), headers={**NO_STORE, **_told(turn)})
 
@@ -63,10 +62,14 @@ class ResponsesView(TurnView):
         turn = self.accept(request, Action.GENERATE, TurnLimits.of_responses())
         if turn.call.body.get("stream") is not True:
             return self.whole(turn)
-        with watching(turn.call.environ, turn.cancellation.cancel, turn.seconds_left + _LAST_WRITE_SECONDS):
+        watch = _watch(turn)
+        try:
             turn.open()
-        return StreamingHttpResponse(
-            _watched(turn),
+        except BaseException:
+            watch.close()
+            raise
+        return EventStream(
+            Watched(turn.stream(), watch),
             content_type="text/event-stream; charset=utf-8",
             headers={**NO_STORE, "x-accel-buffering": "no", **_told(turn)},
         )
@@ -97,6 +100,5 @@ def _told(turn: Turn) -> dict[str, str]:
     return told
 
 
-def _watched(turn: Turn) -> Iterator[bytes]:
-    with watching(turn.call.environ, turn.cancellation.cancel, turn.seconds_left + _LAST_WRITE_SECONDS):
-        yield from turn.stream()
+def _watch(turn: Turn) -> Watch:
+    return Watch(turn.call.environ, turn.cancellation.cancel, turn.seconds_left + _LAST_WRITE_SECONDS)

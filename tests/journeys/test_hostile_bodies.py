@@ -100,6 +100,10 @@ def test_a_zstd_frame_with_a_huge_window_is_refused(gateway: Gateway) -> None:
         ("gzip", gzip.compress(QUESTION) + b"more"),
         ("zstd", b"not zstd"),
         ("zstd", zstandard.compress(QUESTION)[:-3]),
+        ("zstd", zstandard.compress(QUESTION[:20]) + zstandard.compress(QUESTION[20:])),
+        ("zstd", zstandard.compress(QUESTION) + zstandard.compress(b" ")),
+        ("zstd", zstandard.compress(QUESTION) + b" "),
+        ("zstd", b""),
     ],
 )
 def test_broken_compression_is_400(gateway: Gateway, encoding: str, body: bytes) -> None:

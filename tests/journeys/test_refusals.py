@@ -29,6 +29,7 @@ def test_no_or_an_unknown_key_is_401(gateway: Gateway, upstream: FakeUpstream, k
     )
     assert (reply.status, reply.error["code"], reply.error["type"]) == (401, "invalid_api_key", "authentication_error")
     assert reply.headers["x-should-retry"] == "false"
+    assert reply.headers["www-authenticate"] == "Bearer"
     assert "key" not in reply.headers.get("set-cookie", "")
     assert upstream.requests == []
 
