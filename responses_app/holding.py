@@ -68,8 +68,14 @@ class HeldBack:
                 return
 
     def _is_more_than_a_handshake(self, decoder: FrameDecoder, data: bytes) -> bool:
+        """One frame after the other: all that follows the first that tells is parsed when it is relayed."""
+        position = 0
         try:
-            return any(self._tells(frame) for frame in decoder.feed(data))
+            while end := data.find(b"\n\n", position) + 1:
+                if any(map(self._tells, decoder.feed(data[position : end + 1]))):
+                    return True
+                position = end + 1
+            return any(map(self._tells, decoder.feed(data[position:])))
         except InvalidFrame:
             return True
 

@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from floway.wire import events
 from floway.wire.events import Usage
 from floway.wire.items import Item, Items
-from floway.wire.json import JSON, InvalidJSON, JSONObject
+from floway.wire.json import JSON, InvalidJSON, JSONObject, dumps
 from floway.wire.numbering import renumbered
 from floway.wire.objects import complete_item, complete_part, complete_response, echoed, opened_item, opened_part
 from floway.wire.sse import DEFAULT_LIMIT, Frame, FrameDecoder, FrameTooLarge, InvalidFrame, encode, encode_data
 
 _OUTPUT_INDEX = b'"output_index"'
+_ITEM_ID = b'"item_id"'
 _CONTENT_INDEX = b'"content_index"'
 
 
@@ -27,7 +28,7 @@ _CONTENT_INDEX = b'"content_index"'
 class Echo:
     """What the gateway itself puts into the objects it relays.
 
-    :param created_at: Unix seconds. :param request: the caller's body as sent.
+    :param created_at: Unix seconds. :param request: the caller's body as sent. :param now: to Unix seconds.
     :param mint: a prefix such as `msg` to a fresh id.
     """
 
@@ -35,6 +36,7 @@ class Echo:
     created_at: int
     request: JSONObject = field(repr=False)
     mint: Callable[[str], str] = field(repr=False)
+    now: Callable[[], int] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Relay:
         self._decoder = FrameDecoder(frame_limit)
         self._created = False
         self._items = Items(echo.mint)
-        self._plain: dict[str, tuple[bytes, bytes]] = {}
+        self._plain: dict[str, tuple[bytes, bytes, bytes]] = {}
         self._number = 0
         self._renumber = False
         self._out: list[bytes] = []
@@ -123,7 +125,7 @@ class Relay:
         out, plain = self._out, self._plain
         for frame in frames:
             raw, event, data = frame
-            if data and event in plain and (known := plain[event])[0] in data and known[1] in data:
+            if data and event in plain and _says(data, plain[event]):
                 self.last_event = event
                 out.append(self._numbered(event, data) if self._renumber else raw)
                 self._number += 1
@@ -203,11 +205,12 @@ class Relay:
 
     def _learn(self, event: str, data: bytes, place: JSONObject) -> None:
         """The next event of this name that says the same of its place is relayed as it is."""
-        part = place.get("content_index")
+        part, item_id = place.get("content_index"), place.get("item_id")
         item_needle = _needle(_OUTPUT_INDEX, place["output_index"], data)
         part_needle = b"" if part is None else _needle(_CONTENT_INDEX, part, data)
-        if item_needle is not None and part_needle is not None:
-            self._plain[event] = item_needle, part_needle
+        id_needle = b"%b:%b" % (_ITEM_ID, dumps(item_id))
+        if item_needle is not None and part_needle is not None and item_id is not None and id_needle in data:
+            self._plain[event] = item_needle, part_needle, id_needle
 
     def _write(self, event: str, frame: Frame) -> None:
         data = frame.data or b""
@@ -283,6 +286,7 @@ class Relay:
             upstream if isinstance(upstream, dict) else {},
             response_id=self._echo.response_id,
             created_at=self._echo.created_at,
+            completed_at=self._echo.now() if event == events.COMPLETED else None,
             output=output,
         )
 
@@ -365,6 +369,11 @@ class Relay:
         if entry is None or entry.done is None:
             entry = self._close(place if entry is None else entry.index, item)
         return complete_item(item, entry.id, "completed")
+
+
+def _says(data: bytes, needles: tuple[bytes, bytes, bytes]) -> bool:
+    index, part, item = needles
+    return index in data and part in data and item in data
 
 
 def _without_wrapping(error: JSON) -> JSON:

@@ -96,13 +96,20 @@ def echoed(request: JSONObject) -> dict[str, JSON]:
 
 
 def complete_response(
-    base: JSONObject, event: str, upstream: JSONObject, *, response_id: str, created_at: int, output: list[JSON]
+    base: JSONObject,
+    event: str,
+    upstream: JSONObject,
+    *,
+    response_id: str,
+    created_at: int,
+    completed_at: int | None,
+    output: list[JSON],
 ) -> dict[str, JSON]:
     """The Response object of a lifecycle event.
 
     :param base: what `echoed` gave. :param upstream: the upstream's object; status, timing, usage, error, the tier that
         served and the effort in force come from it.
-    :param output: the finished items, complete.
+    :param completed_at: Unix seconds, where the upstream says nothing. :param output: the finished items, complete.
     """
     details, tier = upstream.get("incomplete_details"), upstream.get("service_tier")
     return {
@@ -110,7 +117,7 @@ def complete_response(
         "id": response_id,
         "object": "response",
         "created_at": created_at,
-        "completed_at": count(upstream.get("completed_at")) if event == COMPLETED else None,
+        "completed_at": count(upstream.get("completed_at")) or completed_at if event == COMPLETED else None,
         "status": _STATUS.get(event, "in_progress"),
         "incomplete_details": details if event == INCOMPLETE and isinstance(details, dict) else None,
         "output": output,

@@ -15,6 +15,26 @@ _BOM = b"\xef\xbb\xbf"
 _MOST_NAMES = 128
 
 
+# How frames of the commonest events begin; those of others are learnt.
+_KNOWN = {
+    b"event: " + name.encode(): name
+    for name in (
+        "response.created",
+        "response.in_progress",
+        "response.completed",
+        "response.output_item.added",
+        "response.output_item.done",
+        "response.content_part.added",
+        "response.content_part.done",
+        "response.output_text.delta",
+        "response.output_text.done",
+        "response.function_call_arguments.delta",
+        "response.function_call_arguments.done",
+        "response.reasoning_summary_text.delta",
+    )
+}
+
+
 class Frame(NamedTuple):
     """One event: a tuple rather than a dataclass, because thousands are made per second.
 
@@ -100,13 +120,13 @@ class FrameDecoder:
     def _frames(self, buffer: bytes) -> list[Frame]:
         frames: list[Frame] = []
         self._size = 0
-        limit, names = self._limit, self._names
+        limit, names, known = self._limit, self._names, _KNOWN
         *bodies, rest = buffer.split(b"\n\n")
         for body in bodies:
             if len(body) > limit:
                 raise FrameTooLarge(limit, frames)
             head, _, data = body.partition(b"\ndata: ")
-            if data and (event := names.get(head)) and b"\n" not in data:
+            if data and (event := known.get(head) or names.get(head)) and b"\n" not in data:
                 frames.append(_make(Frame, (body + b"\n\n", event, data)))
             elif (frame := _parse(body)) is not None:
                 frames.append(frame)

@@ -72,7 +72,7 @@ class ScriptedUpstream:
 
 def run(*script: bytes | float | Exception, gone: Callable[[], bool] = lambda: False) -> tuple[Stream, list[bytes]]:
     clock = ScriptedClock()
-    echo = Echo(response_id="resp_1", created_at=0, request={"model": "m"}, mint=lambda prefix: f"{prefix}_x")
+    echo = Echo(response_id="resp_1", created_at=0, request={"model": "m"}, mint=lambda prefix: f"{prefix}_x", now=lambda: 9)
     stream = Stream(ScriptedUpstream(clock, *script), Relay(echo), limits=LIMITS, clock=clock, deadline=1000, gone=gone)
     return stream, list(stream.pieces())
 

@@ -10,6 +10,7 @@ from floway.wire.fold import Echo, Relay
 from floway.wire.sse import FrameDecoder
 
 GATEWAY_ID = "resp_gateway"
+FINISHED_AT = 1_700_000_009
 USAGE = {
     "input_tokens": 11,
     "input_tokens_details": {"cached_tokens": 4},
@@ -138,7 +139,9 @@ def full_turn(*texts: str) -> list[dict[str, Any]]:
 def make_relay(**over: Any) -> Relay:
     numbers = itertools.count(1)
     request = {"model": "asked-model", "input": "hi"} | over.pop("request", {})
-    return Relay(Echo(GATEWAY_ID, 1_700_000_000, request, lambda prefix: f"{prefix}_minted{next(numbers)}"), **over)
+    return Relay(
+        Echo(GATEWAY_ID, 1_700_000_000, request, lambda prefix: f"{prefix}_minted{next(numbers)}", lambda: FINISHED_AT), **over
+    )
 
 
 def relayed(stream: bytes, relay: Relay | None = None) -> bytes:

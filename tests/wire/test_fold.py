@@ -14,6 +14,7 @@ from floway.wire.events import Usage
 from floway.wire.objects import PUBLIC_RESPONSE_KEYS
 from floway.wire.sse import InvalidFrame
 from tests.wire.streams import (
+    FINISHED_AT,
     GATEWAY_ID,
     USAGE,
     added,
@@ -488,6 +489,19 @@ def test_a_delta_that_cannot_be_numbered_breaks_the_stream() -> None:
     relay.feed(unnumbered(added(message(None)), delta("a")))
     with pytest.raises(InvalidFrame):
         relay.feed(unnumbered(delta("b")).replace(b'"logprobs":[]', b'"logprobs":{"sequence_number":1'))
+
+
+def test_a_delta_that_names_another_item_than_the_first_did_is_corrected() -> None:
+    begun = [lifecycle("response.created"), added(message(None)), part("added")]
+    spoken = [delta("a"), delta("b", item_id="msg_other"), delta("c"), delta("d", item_id=None)]
+    deltas = [event for event in events_of(relayed(numbered(*begun, *spoken))) if event["type"].endswith(".delta")]
+    assert [(event["delta"], event["item_id"]) for event in deltas] == [(letter, "msg_1") for letter in "abcd"]
+
+
+def test_a_completed_response_says_when_though_the_upstream_does_not() -> None:
+    kinds = ("response.completed", "response.incomplete", "response.failed")
+    ends = {kind: events_of(relayed(numbered(lifecycle(kind))))[-1]["response"]["completed_at"] for kind in kinds}
+    assert ends == {"response.completed": FINISHED_AT, "response.incomplete": None, "response.failed": None}
 
 
 def test_events_without_an_index_follow_the_id_they_name() -> None:

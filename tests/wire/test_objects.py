@@ -56,7 +56,7 @@ STREAMS = {
 
 def make_response(request: dict[str, Any] | None = None, event: str = COMPLETED, **upstream: Any) -> dict[str, Any]:
     base = echoed({"model": "m"} | (request or {}))
-    return complete_response(base, event, upstream, response_id="resp_1", created_at=1, output=[])
+    return complete_response(base, event, upstream, response_id="resp_1", created_at=1, completed_at=9, output=[])
 
 
 # --- the official SDK ---

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from urllib.parse import urlsplit
 
@@ -41,6 +41,23 @@ _SIGN_IN_HEADERS = ("content-type", "accept", "host", "content-length")
 _ACCOUNT_HEADERS = (names.USER_AGENT, "authorization", names.ACCOUNT_ID, "accept", "cookie", "host")
 
 
+class Compressors:
+    """zstd compressors that nobody uses at the moment: making one costs more than it takes to compress a small body."""
+
+    def __init__(self) -> None:
+        self._idle: list[zstandard.ZstdCompressor] = []
+
+    def compress(self, body: bytes) -> bytes:
+        """As the official client does."""
+        try:
+            compressor = self._idle.pop()
+        except IndexError:
+            compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL)
+        compressed = compressor.compress(body)
+        self._idle.append(compressor)
+        return compressed
+
+
 @dataclass(frozen=True, slots=True)
 class Client:
     """Where the backend is, which hosts a workspace may name instead, and how long to wait for it (seconds)."""
@@ -53,6 +70,7 @@ class Client:
     connect_timeout: float
     answer_timeout: float
     allowed_origins: Sequence[str] = ()
+    compressors: Compressors = field(default_factory=Compressors, repr=False, compare=False)
 
     # --- responses ---
 
@@ -61,7 +79,7 @@ class Client:
         url = f"{routing.base_url(self.base_url, route)}/codex/responses"
         body = dumps(outgoing.body)
         if outgoing.profile.zstd:
-            body = zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress(body)
+            body = self.compressors.compress(body)
         headers = outgoing.headers | {
             "content-encoding": "zstd" if outgoing.profile.zstd else None,
             "content-type": "application/json",

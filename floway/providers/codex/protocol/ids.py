@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 from floway.providers.contract import Entropy
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 def unix_ms(moment: datetime) -> int:
     """Whole milliseconds since 1970 of an aware moment, without a detour through floats."""
-    return (moment - _EPOCH) // timedelta(milliseconds=1)
+    return (moment - _EPOCH) // _MILLISECOND
 
 
 def uuid7(moment: datetime, entropy: Entropy) -> str:
@@ -24,7 +25,8 @@ def uuid7(moment: datetime, entropy: Entropy) -> str:
     value = (unix_ms(moment) & (1 << 48) - 1) << 80
     value |= 0x7 << 76 | (drawn >> 62 & 0xFFF) << 64
     value |= 0b10 << 62 | drawn & (1 << 62) - 1
-    return str(uuid.UUID(int=value))
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def instructions_item_id(thread_id: str, instructions: str) -> str:

@@ -35,8 +35,7 @@ def _percentages(headers: Headers, now: datetime) -> Iterator[QuotaWindow]:
     seen: set[str] = set()
     for name, value in headers:
         matched = _USED.fullmatch(name)
-        used = number(value)
-        if matched is None or used is None or name.lower() in seen:
+        if matched is None or (used := number(value)) is None or name.lower() in seen:
             continue
         seen.add(name.lower())
         stem = name.lower().removesuffix("-used-percent")
