@@ -153,15 +153,17 @@ def _read(request: HttpRequest, limit: int) -> bytes:
 
 
 def _read_up_to(read: Callable[[int], bytes], limit: int, length: int | None) -> bytes:
-    parts = bytearray()
-    while length is None or len(parts) < length:
-        piece = read(_PIECE if length is None else min(_PIECE, length - len(parts)))
+    parts: list[bytes] = []
+    came = 0
+    while length is None or came < length:
+        piece = read(_PIECE if length is None else min(_PIECE, length - came))
         if not piece:
             break
-        parts += piece
-        if len(parts) > limit:
+        parts.append(piece)
+        came += len(piece)
+        if came > limit:
             raise _too_large(limit)
-    return bytes(parts)
+    return b"".join(parts)
 
 
 def _inflated(body: bytes, encoding: str, limit: int) -> bytes:
@@ -170,15 +172,17 @@ def _inflated(body: bytes, encoding: str, limit: int) -> bytes:
     pieces = {"gzip": _gunzip, "x-gzip": _gunzip, "zstd": _unzstd}.get(encoding)
     if pieces is None:
         raise UnsupportedEncoding("content-encoding must be one of: identity, gzip, zstd; and only one.")
-    whole = bytearray()
+    whole: list[bytes] = []
+    size = 0
     try:
         for piece in pieces(body):
-            whole += piece
-            if len(whole) > limit:
+            whole.append(piece)
+            size += len(piece)
+            if size > limit:
                 raise _too_large(limit)
     except (zlib.error, zstandard.ZstdError, EOFError) as error:
         raise InvalidRequest(f"The request body is not valid {encoding}.") from error
-    return bytes(whole)
+    return b"".join(whole)
 
 
 def _gunzip(body: bytes) -> Iterator[bytes]:
