@@ -121,7 +121,7 @@ def read_json_object(request: HttpRequest, limit: int) -> JSONObject:
     """
     encoding = request.headers.get("content-encoding", "").strip().lower()
     body = _inflated(_read(request, limit), encoding, limit)
-    if body.count(b"{") + body.count(b"[") > _MOST_NODES:
+    if len(body) > _MOST_NODES and body.count(b"{") + body.count(b"[") > _MOST_NODES:
         raise BodyTooLarge(f"The request body has more than {_MOST_NODES} objects and lists.")
     try:
         value = loads(body)

@@ -17,6 +17,8 @@ JSONObject = Mapping[str, Any]
 # orjson writes 254 levels though it reads 1024. What has been read is written again inside something else: hence the room.
 _WRITABLE_LEVELS = 254
 _ROOM = 16
+# Above this, writing it to see whether it can be written is quicker than counting.
+_COUNTABLE = 4096
 
 
 class InvalidJSON(ValueError):
@@ -39,7 +41,7 @@ def loads(data: bytes | str) -> JSON:
     raw = data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")
     if b"\\u0000" in raw and _holds_nul(value):
         raise InvalidJSON("a string holds the character U+0000")
-    if raw.count(b"[") + raw.count(b"{") > _WRITABLE_LEVELS - _ROOM:
+    if len(raw) > _COUNTABLE or raw.count(b"[") + raw.count(b"{") > _WRITABLE_LEVELS - _ROOM:
         _refuse_unwritable(value)
     return value
 
