@@ -225,7 +225,7 @@ class Turn:
         pieces = self._streamed()
         return pieces if self._capture is None else self._capture.streamed(pieces, self.exchange)
 
-    def _streamed(self) -> Iterator[bytes]:
+    def _streamed(self) -> Generator[bytes]:
         stream = self._stream(lambda: self.cancellation.cancelled)
         last = b""
         try:
