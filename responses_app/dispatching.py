@@ -65,19 +65,20 @@ class Miss:
     """A login that did not serve the turn.
 
     :param error: what the caller is told if nobody does. :param begun: a failed answer to be told as it is, instead.
-    :param again: the same login may be tried once more.
+    :param again: the same login may be tried once more. :param ended_by: who ends the turn if it is the last word.
     """
 
     kind: FailureKind
     error: ApiError
     begun: Begun | None = None
     again: bool = False
+    ended_by: Exchange.EndedBy = Exchange.EndedBy.REFUSED
 
 
 class Dispatcher:
     """Sends one turn.
 
-    :param deadline: on the clock's monotonic time; no dispatch begins after it.
+    :param accepted, deadline: on the clock's monotonic time; no dispatch begins after the deadline.
     :param capture: overhears what goes out and what comes back.
     """
 
@@ -90,6 +91,7 @@ class Dispatcher:
         *,
         clock: Clock,
         cancellation: transport.Cancellation,
+        accepted: float,
         deadline: float,
         capture: Capture | None,
     ) -> None:
@@ -100,6 +102,7 @@ class Dispatcher:
         self._issuers = issuers
         self._clock = clock
         self._cancellation = cancellation
+        self._accepted = accepted
         self._deadline = deadline
 
     # --- from login to login ---
@@ -133,6 +136,7 @@ class Dispatcher:
             raise cooling.limited(resting, self._clock.now()) if resting else tokens.unavailable()
         if miss.begun is not None:
             return miss.begun
+        self._exchange.ended_by = miss.ended_by
         raise miss.error
 
     def _next(
@@ -185,15 +189,15 @@ class Dispatcher:
             held = self._ready(credential, tokens.fresh(credential, self._clock.now()))
             return self._dispatch(credential, held)
         except AccountUnusable as unusable:
-            miss = Miss(_Kind.NEEDS_SIGN_IN, tokens.unavailable())
+            miss = Miss(_Kind.NEEDS_SIGN_IN, tokens.unavailable(), ended_by=Exchange.EndedBy.GATEWAY)
             outcome, detail = "unusable", str(unusable)
         except UpstreamRefused as refused:
             return self._missed(credential, None, refused.failure, (), began)
         except UpstreamUnreachable as error:
-            miss = Miss(_Kind.UPSTREAM, _unreachable())
+            miss = Miss(_Kind.UPSTREAM, _unreachable(), ended_by=Exchange.EndedBy.UNREACHED)
             outcome, detail = "unreachable", f"No answer from the upstream: {error}"
         except Unavailable as error:
-            miss = Miss(_Kind.STALE_TOKEN, error)
+            miss = Miss(_Kind.STALE_TOKEN, error, ended_by=Exchange.EndedBy.GATEWAY)
             outcome, detail = "unusable", "Its access token could not be refreshed."
         except ApiError:
             cooling.give_back(credential)
@@ -290,7 +294,8 @@ class Dispatcher:
         return Miss(failure.kind, tokens.unavailable() if failure.kind in _DEAD else error_of(failure))
 
     def _note(self, credential: OAuthCredential, outcome: str, detail: str, began: float | None) -> None:
-        took = 0 if began is None else round((self._clock.monotonic() - began) * 1000)
+        now = self._clock.monotonic()
+        took = 0 if began is None else round((now - began) * 1000)
         self._exchange.attempts = [
             *(self._exchange.attempts or []),
             {
@@ -298,6 +303,7 @@ class Dispatcher:
                 "credential": str(credential)[:128],
                 "outcome": outcome[:128],
                 "detail": detail[:500],
+                "at": max(0, round((now - self._accepted) * 1000) - took),
                 "ms": max(0, took),
             },
         ]

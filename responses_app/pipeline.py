@@ -32,7 +32,7 @@ from floway.wire.fold import Echo, Relay, Terminal
 from floway.wire.framing import LastPiece
 from floway.wire.headers import HeaderLine
 from floway.wire.json import JSON, JSONObject
-from responses_app import answers, capturing, claims, content, end_users, limits, settling
+from responses_app import answers, capturing, claims, content, end_users, limits, preamble, settling
 from responses_app.acceptance import Call, stand, validated
 from responses_app.claims import Claim, LostRace
 from responses_app.clock import Clock
@@ -47,6 +47,7 @@ log = logging.getLogger(__name__)
 
 _CLAIM_TRIES = 4
 """A race over how a conversation begins is lost once; more would be a row that is not what it was written as."""
+_NO_COMPACTION = "compaction_missing"
 Status = Exchange.Status
 
 
@@ -100,6 +101,7 @@ class Turn:
             streamed=call.body.get("stream") is True,
             stored=self.store,
             response_id=self.response_id,
+            preamble=preamble.fingerprints(call.body),
             started_at=call.started_at,
             deadline_at=call.started_at + timedelta(seconds=self._seconds),
         )
@@ -164,6 +166,7 @@ class Turn:
             self._issuers,
             clock=self.clock,
             cancellation=self.cancellation,
+            accepted=self._began,
             deadline=self._deadline,
             capture=self._capture,
         )
@@ -283,7 +286,7 @@ class Turn:
         """
         window = content.after_compaction(self._ground.items, terminal.output)
         if window is None:
-            raise UpstreamFailed("The upstream answered without a compaction.", code="compaction_missing")
+            raise UpstreamFailed("The upstream answered without a compaction.", code=_NO_COMPACTION)
         shown = {key: terminal.response[key] for key in ("id", "created_at", "usage")}
         return {**shown, "object": "response.compaction", "output": window}
 
@@ -312,16 +315,19 @@ class Turn:
             self._note_state(failure)
             self._fail(failure.code or "server_error", failure.message, http_status=200)
             return relay.finish()
+        if self.call.action is Action.COMPACT and content.after_compaction((), terminal.output) is None:
+            self._note_usage(terminal)
+            self._fail(_NO_COMPACTION, "The upstream answered without a compaction.", http_status=UpstreamFailed.status)
+            return relay.finish()
         self._kept = self._settle(terminal)
         return relay.finish(store=None if self._kept else False)
 
     def _settle(self, terminal: Terminal) -> bool:
         assert self._claim is not None  # noqa: S101 - it was opened
-        exchange, usage = self.exchange, terminal.usage
+        exchange = self.exchange
         exchange.status = Status.COMPLETED if terminal.type == "response.completed" else Status.INCOMPLETE
         exchange.http_status = 200
-        exchange.input_tokens, exchange.cached_tokens = usage.input, usage.cached
-        exchange.output_tokens, exchange.reasoning_tokens = usage.output, usage.reasoning
+        self._note_usage(terminal)
         try:
             return settling.settle_within(self._claim, self._outcome(terminal, self._claim), self.clock)
         except Exception:
@@ -329,6 +335,11 @@ class Turn:
             log.exception("exchange %s: completed, but settling failed unforeseen", self.call.request_id)
             settling.leave_unstored(exchange, "Completed, but settling failed; the log has the cause.", self.clock)
             return False
+
+    def _note_usage(self, terminal: Terminal) -> None:
+        exchange, usage = self.exchange, terminal.usage
+        exchange.input_tokens, exchange.cached_tokens = usage.input, usage.cached
+        exchange.output_tokens, exchange.reasoning_tokens = usage.output, usage.reasoning
 
     def _outcome(self, terminal: Terminal, claim: Claim) -> Outcome:
         note = self.provider.before_responses_snapshot_commit(
@@ -381,7 +392,7 @@ class Turn:
         """The turn ended before the upstream began an answer."""
         exchange = self.exchange
         exchange.status = Status.REFUSED if error.http_status < 500 else Status.FAILED
-        exchange.ended_by = EndedBy.CALLER if self.cancellation.cancelled else EndedBy.GATEWAY
+        exchange.ended_by = EndedBy.CALLER if self.cancellation.cancelled else exchange.ended_by or EndedBy.GATEWAY
         exchange.http_status = error.http_status
         exchange.error_code, exchange.error_message = (error.code or "")[:128], error.message[:1000]
         exchange.finished_at, exchange.total_ms = self.clock.now(), self._elapsed_ms()

@@ -59,6 +59,8 @@ class Exchange(models.Model):
         UNDELIVERED = "undelivered", "completed, caller left before the end was delivered"
         IDLE = "idle", "gateway, upstream silent too long"
         DEADLINE = "deadline", "gateway, at its deadline"
+        REFUSED = "upstream_refused", "upstream, with a refusal"
+        UNREACHED = "unreached", "no answer from the upstream"
         GATEWAY = "gateway", "gateway"
         LOST = "lost", "lost: its process died"
 
@@ -92,6 +94,7 @@ class Exchange(models.Model):
     upstream_ids = models.JSONField(default=dict)
     input_items = models.PositiveIntegerField(null=True, help_text="Of the whole input, what was continued included.")
     known_items = models.PositiveIntegerField(null=True, help_text="How many leading ones the conversation already had.")
+    preamble = models.JSONField(null=True, help_text="Keyed hashes of what stands before the items.")
     input_tokens = models.PositiveBigIntegerField(null=True)
     cached_tokens = models.PositiveBigIntegerField(null=True)
     output_tokens = models.PositiveBigIntegerField(null=True)
@@ -114,6 +117,7 @@ class Exchange(models.Model):
             models.Index(fields=["api_key", "worker"], name="exchange_in_flight", condition=Q(status="in_flight")),
             models.Index(fields=["end_user_digest"], condition=Q(end_user_digest__isnull=False), name="exchange_by_end_user"),
             models.Index(fields=["user_digest"], condition=Q(user_digest__isnull=False), name="exchange_by_user"),
+            models.Index(fields=["conversation", "-started_at"], name="exchange_by_conversation"),
         ]
 
     def __str__(self) -> str:

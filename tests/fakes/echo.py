@@ -68,6 +68,7 @@ class EchoProvider:
 
     def __init__(self, slug: str) -> None:
         self.slug = slug
+        self.prompt_cache = None
 
     def recognises(self, headers: Headers) -> bool:
         return "x-echo" in headers

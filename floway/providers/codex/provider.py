@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from floway.providers.codex import authorization, host, oauth, signing_in, state
 from floway.providers.codex.client import Client
@@ -21,6 +21,7 @@ from floway.providers.contract import (
     IdentityClaim,
     NotYet,
     PreparedRequest,
+    PromptCache,
     ProviderRefused,
     Proxy,
     QuotaWindow,
@@ -37,6 +38,10 @@ from floway.providers.contract import (
 )
 from floway.wire.headers import Headers
 from floway.wire.json import JSON, JSONObject
+
+# As OpenAI documents it of its API: from 1,024 tokens on, in steps of 128, for 5 to 10 minutes of inactivity and at most an hour
+# (https://developers.openai.com/docs/guides/prompt-caching, read in November 2026). The backend itself says nothing of it.
+_PROMPT_CACHE = PromptCache(smallest=1024, step=128, kept=timedelta(minutes=5), longest=timedelta(hours=1))
 
 
 def _utc_now() -> datetime:
@@ -67,6 +72,7 @@ class CodexProvider:
         if profile not in PROFILES:
             raise ValueError(f"there is no client profile {profile!r}; known are {', '.join(sorted(PROFILES))}")
         self.slug = slug
+        self.prompt_cache = _PROMPT_CACHE
         self._profile = PROFILES[profile]
         self._host = host.facts()
         self._allowed_origins = tuple(allowed_origins)

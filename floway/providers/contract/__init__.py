@@ -6,7 +6,7 @@ Hooks are pure but for the verbs that say they speak to the network; none of the
 """
 
 from floway.providers.contract.accounts import Account, Grant, InvalidDocument, Proxy, TokenGrant
-from floway.providers.contract.answers import Catalogue, Model, QuotaWindow, UpstreamResponse
+from floway.providers.contract.answers import Catalogue, Model, PromptCache, QuotaWindow, UpstreamResponse
 from floway.providers.contract.failures import (
     AccountUnusable,
     Failure,
@@ -59,6 +59,7 @@ __all__ = [
     "Numbered",
     "Opaque",
     "PreparedRequest",
+    "PromptCache",
     "ProviderRefused",
     "Proxy",
     "QuotaWindow",

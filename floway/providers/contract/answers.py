@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from floway.wire.headers import Headers
@@ -67,3 +67,17 @@ class QuotaWindow:
     used_percent: float
     minutes: int | None
     resets_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class PromptCache:
+    """How an upstream keeps the beginnings of prompts, as far as it says so; pages explain by it why one was not found.
+
+    :param smallest: tokens; a shorter beginning is not kept. :param step: tokens; it is found in multiples of these.
+    :param kept: after its last use it is there for at least so long, :param longest: and for no longer than this.
+    """
+
+    smallest: int
+    step: int
+    kept: timedelta
+    longest: timedelta

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from floway.providers.contract.accounts import Account, Grant, Proxy, TokenGrant
-from floway.providers.contract.answers import Catalogue, QuotaWindow, UpstreamResponse
+from floway.providers.contract.answers import Catalogue, PromptCache, QuotaWindow, UpstreamResponse
 from floway.providers.contract.failures import Failure
 from floway.providers.contract.requests import (
     AnswerNotes,
@@ -30,6 +30,7 @@ class ResponsesProvider(Protocol):
     """Everything the gateway asks of a provider. Constructed once per process, from settings."""
 
     slug: str
+    prompt_cache: PromptCache | None
 
     def recognises(self, headers: Headers) -> bool:
         """Is this caller an official client of this provider's dialect? Asked before authentication too. Pure."""
