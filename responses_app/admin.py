@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.contrib import admin
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Length
@@ -13,13 +14,20 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from floway import markup
-from responses_app import fleet, reading
+from responses_app import cache_history, fleet, reading, repeating
 from responses_app.diagnosis import first_difference
 from responses_app.history import HistoryAdmin, outcome
 from responses_app.models import Conversation, Exchange, Item, Payload, Snapshot, Worker
 from responses_app.payload_pages import PayloadPages
 
 _LISTED = 20
+_TURNS = 30
+_DRAWN = 80
+_DIGITS = 19
+_DRAWN_BY = (
+    "response_id", "conversation", "parent", "generation", "length", "compaction", "credential", "stored", "deleted_at",
+    "created_at", "segment__parent", "segment__parent_length", "exchange__generation",
+)  # fmt: skip
 
 
 class OutcomeFilter(admin.SimpleListFilter):
@@ -110,7 +118,7 @@ class ExchangeAdmin(PayloadPages):
         """With what a row or a page names."""
         return Exchange.objects.select_related("api_key", "credential", "conversation", "continued")
 
-    def page(self, row: Exchange) -> dict[str, Any]:
+    def page(self, row: Exchange, request: HttpRequest) -> dict[str, Any]:
         """The snapshot it made, and its tables."""
         made = Snapshot.objects.filter(exchange=row).first()
         upstream = row.upstream_ids.items() if isinstance(row.upstream_ids, dict) else ()
@@ -119,6 +127,9 @@ class ExchangeAdmin(PayloadPages):
             "made": made,
             "difference": difference,
             "captured": Payload.objects.filter(pk=row.pk).exists(),
+            "cache": cache_history.reasons([row]).get(row.pk),
+            "curl": repeating.curl(row, settings.FLOWAY_PUBLIC_URL),
+            "unknown": repeating.unknown(row),
             "upstream_ids": [(markup.clean(name), value) for name, value in upstream],
         }
 
@@ -164,14 +175,23 @@ class ConversationAdmin(HistoryAdmin):
         """When."""
         return markup.stamp(conversation.last_used_at)
 
-    def page(self, row: Conversation) -> dict[str, Any]:
-        """The latest of its snapshots and exchanges, and how much is kept."""
-        snapshots = row.snapshots.select_related("parent", "continued_by", "credential", "exchange")
-        exchanges = row.exchanges.select_related("api_key", "credential").order_by("-started_at")
+    def page(self, row: Conversation, request: HttpRequest) -> dict[str, Any]:
+        """Its lineage and its turns, each explained, the latest of them; and how much is kept."""
+        before = request.GET.get("before", "")
+        drawn = row.snapshots.select_related("segment", "exchange").only(*_DRAWN_BY).order_by("-pk")
+        if before.isdecimal() and len(before) < _DIGITS:
+            drawn = drawn.filter(pk__lt=int(before))
+        snapshots = list(drawn[: _DRAWN + 1])
+        current = row.snapshots.filter(generation=row.generation, deleted_at=None).order_by("-pk")
+        exchanges = row.exchanges.select_related("credential").defer("identity", "upstream_ids", "attempts")
+        turns = cache_history.explained(list(exchanges.order_by("-started_at")[:_TURNS])[::-1])
         return {
-            "snapshots": snapshots.order_by("-pk")[:_LISTED],
-            "exchanges": exchanges[:_LISTED],
-            "listed": _LISTED,
+            "snapshots": snapshots[:_DRAWN][::-1],
+            "older": snapshots[_DRAWN - 1].pk if len(snapshots) > _DRAWN else None,
+            "before": before,
+            "current": current.values_list("pk", flat=True).first(),
+            "turns": turns,
+            "listed": _TURNS,
             "kept": row.items.aggregate(items=Count("pk"), size=Sum(Length("sealed"))),
         }
 
@@ -226,7 +246,7 @@ class SnapshotAdmin(HistoryAdmin):
         """When."""
         return markup.stamp(snapshot.created_at)
 
-    def page(self, row: Snapshot) -> dict[str, Any]:
+    def page(self, row: Snapshot, request: HttpRequest) -> dict[str, Any]:
         """What went on from it."""
         return {"children": row.children.select_related("exchange").order_by("pk")[:_LISTED], "listed": _LISTED}
 
@@ -312,7 +332,7 @@ class WorkerAdmin(HistoryAdmin):
         """When."""
         return markup.stamp(worker.seen_at)
 
-    def page(self, row: Worker) -> dict[str, Any]:
+    def page(self, row: Worker, request: HttpRequest) -> dict[str, Any]:
         """The latest turns that it serves."""
         serves = Exchange.objects.in_flight().filter(worker=row).select_related("api_key", "credential")
         return {"processes": [row], "exchanges": serves.order_by("-started_at")[:_LISTED]}

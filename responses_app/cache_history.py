@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from django.db.models import OuterRef, QuerySet, Subquery
 
@@ -17,6 +18,25 @@ NEEDED = (
     "cached_tokens", "input_items", "known_items", "preamble", "changes", "started_at", "finished_at",
 )  # fmt: skip
 """The columns that an explanation reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedTurn:
+    """An exchange and why its cache found what it found; `moved` where it ran on another credential than the one before."""
+
+    exchange: Exchange
+    reason: Reason | None
+    moved: bool = False
+
+
+def explained(exchanges: Sequence[Exchange]) -> Sequence[ExplainedTurn]:
+    """The exchanges of one conversation, explained, in the order they come: oldest first."""
+    why = reasons(exchanges)
+    before = [None, *(exchange.credential_id for exchange in exchanges)]
+    return [
+        ExplainedTurn(exchange, why.get(exchange.pk), moved=index > 0 and last not in {None, exchange.credential_id})
+        for index, (exchange, last) in enumerate(zip(exchanges, before, strict=False))
+    ]
 
 
 def reasons(exchanges: Sequence[Exchange]) -> Mapping[int, Reason]:

@@ -96,13 +96,9 @@ def explain(turn: Turn, previous: Turn | None, cache: PromptCache | None) -> Rea
     if cache is not None and left < cache.smallest:
         detail = f"The turn before sent {previous.input_tokens} tokens; the upstream keeps none under {cache.smallest}."
         return Reason(Cause.TOO_SHORT, lost, detail)
-    for look in _LOOKS:
-        found = look(turn, previous, cache)
-        if found is not None:
-            cause, detail, position = found
-            return Reason(cause, lost, detail, position, partial=turn.cached_tokens > 0)
-    detail = "Nothing of what the cache goes by has changed: the upstream did not keep it, or answered from another machine."
-    return Reason(Cause.UPSTREAM, lost, detail, partial=turn.cached_tokens > 0)
+    changes = (found for look in _LOOKS if (found := look(turn, previous)) is not None)
+    cause, detail, position = next(changes, None) or _age(turn, previous, cache) or _UPSTREAM
+    return Reason(cause, lost, detail, position, partial=turn.cached_tokens > 0)
 
 
 def _alone(turn: Turn) -> Reason:
@@ -112,27 +108,32 @@ def _alone(turn: Turn) -> Reason:
 
 
 _Found = tuple[Cause, str, int | None]
+_UPSTREAM: _Found = (
+    Cause.UPSTREAM,
+    "Nothing of what the cache goes by has changed: the upstream did not keep it, or answered from another machine.",
+    None,
+)
 
 
-def _session(turn: Turn, previous: Turn, cache: PromptCache | None) -> _Found | None:
+def _session(turn: Turn, previous: Turn) -> _Found | None:
     if turn.conversation_id == previous.conversation_id:
         return None
     return Cause.NEW_SESSION, "It goes on from another conversation, under a session of its own.", None
 
 
-def _credential(turn: Turn, previous: Turn, cache: PromptCache | None) -> _Found | None:
+def _credential(turn: Turn, previous: Turn) -> _Found | None:
     if turn.credential_id == previous.credential_id:
         return None
     return Cause.OTHER_CREDENTIAL, "The turn before ran on another login, and a cache belongs to its account.", None
 
 
-def _model(turn: Turn, previous: Turn, cache: PromptCache | None) -> _Found | None:
+def _model(turn: Turn, previous: Turn) -> _Found | None:
     if turn.model == previous.model:
         return None
     return Cause.OTHER_MODEL, f"The turn before asked {previous.model or 'no model'}.", None
 
 
-def _preamble(turn: Turn, previous: Turn, cache: PromptCache | None) -> _Found | None:
+def _preamble(turn: Turn, previous: Turn) -> _Found | None:
     """What stands before the first item: a change there loses everything."""
     if turn.preamble is None or previous.preamble is None:
         return None
@@ -144,7 +145,7 @@ def _preamble(turn: Turn, previous: Turn, cache: PromptCache | None) -> _Found |
     return Cause.PREFIX_CHANGED, f"Before the first item: {' and '.join(changed)} {are} than in the turn before.", None
 
 
-def _left_out(turn: Turn, previous: Turn, cache: PromptCache | None) -> _Found | None:
+def _left_out(turn: Turn, previous: Turn) -> _Found | None:
     changed = turn.left_out ^ previous.left_out
     if not changed:
         return None
@@ -152,7 +153,7 @@ def _left_out(turn: Turn, previous: Turn, cache: PromptCache | None) -> _Found |
     return Cause.PREFIX_CHANGED, f"The gateway left other items out than in the turn before, first {first}.", None
 
 
-def _items(turn: Turn, previous: Turn, cache: PromptCache | None) -> _Found | None:
+def _items(turn: Turn, previous: Turn) -> _Found | None:
     """A history that was sent anew, but not as it was; turns that keep no content leave traces of their own."""
     position, sent = turn.known_items, turn.input_items
     if position is None or sent is None or previous.length is None or turn.stored != previous.stored:
@@ -166,7 +167,7 @@ def _items(turn: Turn, previous: Turn, cache: PromptCache | None) -> _Found | No
     )
 
 
-def _window(turn: Turn, previous: Turn, cache: PromptCache | None) -> _Found | None:
+def _window(turn: Turn, previous: Turn) -> _Found | None:
     if previous.compacted:
         return Cause.OTHER_WINDOW, "The turn before compacted the conversation: what went upstream begins anew.", None
     if turn.generation == previous.generation:
@@ -189,7 +190,7 @@ def _spelt(idle: timedelta) -> str:
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h"
 
 
-_LOOKS: tuple[Callable[[Turn, Turn, PromptCache | None], _Found | None], ...] = (
+_LOOKS: tuple[Callable[[Turn, Turn], _Found | None], ...] = (
     _session,
     _credential,
     _model,
@@ -197,5 +198,4 @@ _LOOKS: tuple[Callable[[Turn, Turn, PromptCache | None], _Found | None], ...] = 
     _left_out,
     _items,
     _window,
-    _age,
 )

@@ -28,6 +28,6 @@ def first_difference(exchange: Exchange) -> Difference | None:
         return None
     earlier = Snapshot.objects.filter(conversation_id=snapshot.conversation_id, stored=snapshot.stored, pk__lt=snapshot.pk)
     known = earlier.values_list("length", flat=True).first()
-    if known is None or exchange.known_items >= known:
+    if known is None or exchange.known_items >= min(known, exchange.input_items or 0):
         return None
     return Difference(exchange.known_items, known)

@@ -113,7 +113,7 @@ class HistoryAdmin(AnyModelAdmin):
             "opts": self.opts,
             "original": row,
             "title": f"{self.opts.verbose_name} {row.pk}".capitalize(),
-            **self.page(row),
+            **self.page(row, request),
             **(extra_context or {}),
         }
         return TemplateResponse(request, self.page_template, context)
@@ -122,6 +122,6 @@ class HistoryAdmin(AnyModelAdmin):
         """What nobody changes has no list of changes."""
         raise Http404
 
-    def page(self, row: Any) -> dict[str, Any]:
+    def page(self, row: Any, request: HttpRequest) -> dict[str, Any]:
         """What the template needs beside the row."""
         return {}

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
-from django.db.models import Count, Max, Q, Sum
 from django.urls import reverse
 
 from accounts.health import Health, health, looked_at
 from accounts.models import ApiKey, OAuthCredential
+from floway import markup
+from floway.console import scopes, traffic
 from responses_app.models import Exchange
 
-_DAY = timedelta(hours=24)
-_LATEST = 12
-_LISTED = 8
 _ALERTING = {"bad", "warn"}
+_ORDER = {"bad": 0, "warn": 1, "ok": 2}
+_SHOWN = 12
+_FAILING_SHARE = 0.05
+_REFUSED_SHARE = 0.2
+_SEEN_WITH = {"conversations": "responses_app.view_conversation", "exchanges": "responses_app.view_exchange"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +34,11 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """Something for the operator to do."""
+    """Something for the operator to do, or to know where its tone is "warn"."""
 
     text: str
     url: str
+    tone: markup.Tone = "bad"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +53,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Traffic:
-    """The last 24 hours. `totals` has Exchange's token columns summed, and how many there were by how they stand."""
+    """What callers did: the day in numbers, why caches missed, and the latest requests, those in flight first."""
 
-    totals: dict[str, Any]
-    by_key: Sequence[Mapping[str, Any]]
-    errors: Sequence[Mapping[str, Any]]
+    day: traffic.Day
+    misses: traffic.Misses
     latest: Sequence[Exchange]
 
 
@@ -66,6 +68,7 @@ class Overview:
     standings: Sequence[Standing] | None
     alerts: Sequence[Alert]
     traffic: Traffic | None
+    conversations: Sequence[scopes.Line]
     first_run: Sequence[Step]
     curl: str
 
@@ -74,22 +77,38 @@ class Overview:
         """Has the first run been finished?"""
         return all(step.done for step in self.first_run)
 
+    @property
+    def tone(self) -> markup.Tone:
+        """The worst of the alerts'."""
+        tones = {alert.tone for alert in self.alerts}
+        return "bad" if "bad" in tones else "warn" if tones else "ok"
+
+    @property
+    def shown(self) -> Sequence[Standing]:
+        """The credentials that the page has room for, those in trouble first."""
+        ordered = sorted(self.standings or [], key=lambda standing: _ORDER.get(standing.health.tone, 3))
+        return ordered[:_SHOWN]
+
 
 def overview(user: AbstractBaseUser | AnonymousUser, now: datetime) -> Overview:
     """The page for `user`, as things stand at `now`."""
     may = _permissions(user)
     standings = [Standing(row, health(row, now)) for row in looked_at()] if may["accounts.view_oauthcredential"] else None
-    traffic = _traffic(now) if may["responses_app.view_exchange"] else None
-    steps = _first_run(standings, traffic) if all(may.values()) else []
-    return Overview(now, standings, list(_alerts(standings or [])), traffic, steps, _curl())
+    seen = _traffic(now) if may[_SEEN_WITH["exchanges"]] else None
+    conversations = scopes.recent() if may[_SEEN_WITH["conversations"]] else []
+    steps = _first_run(standings, seen) if all(may.values()) else []
+    alerts = list(_of_credentials(standings or []))
+    if seen is not None:
+        alerts += _of_the_hour(traffic.last_hour(now))
+    return Overview(now, standings, alerts, seen, conversations, steps, _curl())
 
 
 def _permissions(user: AbstractBaseUser | AnonymousUser) -> dict[str, bool]:
-    names = ("accounts.view_oauthcredential", "accounts.view_apikey", "responses_app.view_exchange")
+    names = ("accounts.view_oauthcredential", "accounts.view_apikey", *_SEEN_WITH.values())
     return {name: isinstance(user, User) and user.has_perm(name) for name in names}
 
 
-def _alerts(standings: Sequence[Standing]) -> Iterator[Alert]:
+def _of_credentials(standings: Sequence[Standing]) -> Iterator[Alert]:
     for standing in standings:
         if standing.health.tone in _ALERTING:
             url = reverse("admin:accounts_oauthcredential_change", args=[standing.credential.pk])
@@ -98,29 +117,36 @@ def _alerts(standings: Sequence[Standing]) -> Iterator[Alert]:
         yield Alert("No credential is usable: requests are answered 503.", reverse("admin:accounts_oauthcredential_changelist"))
 
 
+def _of_the_hour(hour: traffic.Hour) -> Iterator[Alert]:
+    """While requests fail, not all is well, however the credentials are."""
+    url = reverse("admin:responses_app_exchange_changelist") + "?outcome=trouble"
+    often = f", most often with {hour.code}" if hour.code else ""
+    if hour.failed:
+        tone: markup.Tone = "bad" if hour.failed >= _FAILING_SHARE * hour.ended else "warn"
+        yield Alert(f"{_of(hour.failed, hour.ended)} of the last hour failed{often}.", url, tone)
+    if hour.refused and hour.refused >= _REFUSED_SHARE * hour.ended:
+        yield Alert(f"{_of(hour.refused, hour.ended)} of the last hour {_were(hour.refused)} refused{often}.", url, "warn")
+
+
+def _of(part: int, whole: int) -> str:
+    return f"{markup.figure(part)} of {markup.figure(whole)} request{'' if whole == 1 else 's'}"
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
+
+
 def _traffic(now: datetime) -> Traffic:
-    recent = Exchange.objects.filter(started_at__gte=now - _DAY)
-    status = Exchange.Status
-    tokens = {f"{name}_sum": Sum(f"{name}_tokens") for name in ("input", "cached", "output", "reasoning")}
-    totals = recent.aggregate(
-        requests=Count("pk"),
-        in_flight=Count("pk", filter=Q(status=status.IN_FLIGHT)),
-        completed=Count("pk", filter=Q(status=status.COMPLETED)),
-        went_wrong=Count("pk", filter=Q(status__in=[status.FAILED, status.REFUSED])),
-        **tokens,
-    )
-    by_key = recent.values("api_key", "api_key__name").annotate(requests=Count("pk"), **tokens).order_by("-requests")
-    wrong = recent.filter(status__in=[status.FAILED, status.REFUSED])
-    errors = wrong.values("error_code", "http_status").annotate(times=Count("pk"), last=Max("started_at"))
-    latest = Exchange.objects.select_related("api_key", "credential").defer("identity", "changes", "upstream_ids")
-    worst = errors.order_by("-times", "error_code")[:_LISTED]
-    return Traffic(totals, [*by_key[:_LISTED]], [*worst], [*latest.order_by("-started_at")[:_LATEST]])
+    return Traffic(traffic.last_day(now), traffic.cache_misses(now), live(now))
 
 
-def _first_run(standings: Sequence[Standing] | None, traffic: Traffic | None) -> Sequence[Step]:
-    answered = (
-        bool(traffic and traffic.totals["completed"]) or Exchange.objects.filter(status=Exchange.Status.COMPLETED).exists()
-    )
+def live(now: datetime) -> Sequence[Exchange]:
+    """What runs, then what has just ended: the part of the page that is fetched again and again."""
+    return [*traffic.running(now), *traffic.finished()]
+
+
+def _first_run(standings: Sequence[Standing] | None, seen: Traffic | None) -> Sequence[Step]:
+    answered = bool(seen and seen.day.completed) or Exchange.objects.filter(status=Exchange.Status.COMPLETED).exists()
     return [
         Step("Sign in with an account of yours", bool(standings), reverse("admin:accounts_oauthcredential_sign_in"), "Sign in"),
         Step("Issue an API key", ApiKey.objects.exists(), reverse("admin:accounts_apikey_add"), "Issue"),

@@ -1,4 +1,4 @@
-"""The admin site of the gateway: Django's own, with the operations page as its index."""
+"""The admin site of the gateway: Django's own, with the operations page as its index and its live part on its own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth import REDIRECT_FIELD_NAME
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, URLResolver, path, reverse
@@ -40,6 +41,14 @@ class ConsoleSite(admin.AdminSite):
         found = operations.overview(request.user, timezone.now())
         return super().index(request, {"operations": found, **(extra_context or {})})
 
+    def live(self, request: HttpRequest) -> TemplateResponse:
+        """The requests in flight and those just finished, as the piece of a page."""
+        from floway.console import operations
+
+        if not request.user.has_perm("responses_app.view_exchange"):
+            raise PermissionDenied
+        return TemplateResponse(request, "console/exchanges.html", {"exchanges": operations.live(timezone.now())})
+
     # --- who comes in ---
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
@@ -48,6 +57,7 @@ class ConsoleSite(admin.AdminSite):
         from floway.console.second_factor_pages import second_factor_view
 
         return [
+            path("live/", self.admin_view(self.live), name="live"),
             path("first-owner/", entry.first_owner, name="first_owner"),
             path("second-factor/", self.admin_view(second_factor_view), name="second_factor"),
             *super().get_urls(),

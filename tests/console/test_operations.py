@@ -46,17 +46,12 @@ def test_only_the_last_day_is_counted() -> None:
     rows.make_exchange(key, 4, started_at=NOW - timedelta(hours=25), status=Exchange.Status.FAILED, error_code="old")
     traffic = seen().traffic
     assert traffic is not None
-    assert {name: traffic.totals[name] for name in ("requests", "in_flight", "went_wrong", "completed")} == {
-        "requests": 3,
-        "in_flight": 1,
-        "went_wrong": 1,
-        "completed": 1,
-    }
-    assert [(row["error_code"], row["times"]) for row in traffic.errors] == [("server_error", 1)]
-    assert [row["requests"] for row in traffic.by_key] == [3]
-    assert [exchange.pk for exchange in traffic.latest] == list(
-        Exchange.objects.order_by("-started_at").values_list("pk", flat=True)
-    )
+    day = traffic.day
+    assert (day.requests, day.in_flight, day.went_wrong, day.completed) == (3, 1, 1, 1)
+    assert [(trouble.error_code, trouble.times) for trouble in day.troubles] == [("server_error", 1)]
+    assert [use.requests for use in day.by_key] == [3]
+    assert traffic.latest[0].status == "in_flight"
+    assert len(traffic.latest) == 4
 
 
 def test_a_credential_that_needs_a_sign_in_is_said_first() -> None:

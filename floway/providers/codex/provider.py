@@ -39,8 +39,8 @@ from floway.providers.contract import (
 from floway.wire.headers import Headers
 from floway.wire.json import JSON, JSONObject
 
-# As OpenAI documents it of its API: from 1,024 tokens on, in steps of 128, for 5 to 10 minutes of inactivity and at most an hour
-# (https://developers.openai.com/docs/guides/prompt-caching, read in November 2026). The backend itself says nothing of it.
+# As OpenAI documents it of its API: from 1,024 tokens on, in steps of 128, for 5 to 10 minutes of inactivity, an hour at most
+# (https://developers.openai.com/docs/guides/prompt-caching, read in November 2026). The backend says nothing of it.
 _PROMPT_CACHE = PromptCache(smallest=1024, step=128, kept=timedelta(minutes=5), longest=timedelta(hours=1))
 
 
