@@ -13,7 +13,7 @@ serve: $(VENV)/.installed
 	@exec $(BIN)/python manage.py serve --migrate
 
 demo: $(VENV)/.installed
-	@FLOWAY_DATA_DIR=data/demo exec $(BIN)/python manage.py demo
+	@FLOWAY_DATA_DIR=$${FLOWAY_DATA_DIR:-data/demo} exec $(BIN)/python manage.py demo
 
 test: $(VENV)/.installed-dev
 	$(PYTEST)

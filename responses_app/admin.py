@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Length
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
@@ -16,6 +15,18 @@ from django.utils.safestring import SafeString
 from floway import markup
 from responses_app import cache_history, fleet, reading, repeating
 from responses_app.diagnosis import first_difference
+from responses_app.filters import (
+    CompactedFilter,
+    CreatedFilter,
+    CredentialFilter,
+    DayFilter,
+    KeptFilter,
+    KeyFilter,
+    ModelFilter,
+    OutcomeFilter,
+    SettledFilter,
+    UsedFilter,
+)
 from responses_app.history import HistoryAdmin, outcome
 from responses_app.models import Conversation, Exchange, Item, Payload, Snapshot, Worker
 from responses_app.payload_pages import PayloadPages
@@ -28,31 +39,6 @@ _DRAWN_BY = (
     "response_id", "conversation", "parent", "generation", "length", "compaction", "credential", "stored", "deleted_at",
     "created_at", "segment__parent", "segment__parent_length", "exchange__generation",
 )  # fmt: skip
-
-
-class OutcomeFilter(admin.SimpleListFilter):
-    """The operator's question: what became of it?"""
-
-    title = "outcome"
-    parameter_name = "outcome"
-    answers: ClassVar[dict[str, tuple[str, Q]]] = {
-        "trouble": ("went wrong", Q(status__in=[Exchange.Status.FAILED, Exchange.Status.REFUSED])),
-        "cut": ("was cut upstream", Q(ended_by=Exchange.EndedBy.UPSTREAM_CUT)),
-        "left": ("the caller left", Q(ended_by__in=[Exchange.EndedBy.CALLER, Exchange.EndedBy.UNDELIVERED])),
-        "timeout": ("took too long", Q(ended_by__in=[Exchange.EndedBy.IDLE, Exchange.EndedBy.DEADLINE])),
-        "lost": ("was lost with its process", Q(ended_by=Exchange.EndedBy.LOST)),
-        "running": ("is in flight", Q(status=Exchange.Status.IN_FLIGHT)),
-        "done": ("was completed", Q(status=Exchange.Status.COMPLETED)),
-    }
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
-        """The answers."""
-        return [(name, words) for name, (words, _) in self.answers.items()]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """The exchanges of which it is true."""
-        chosen = self.answers.get(self.value() or "")
-        return queryset.filter(chosen[1]) if chosen else queryset
 
 
 def _pair(whole: int | None, part: int | None) -> str:
@@ -74,7 +60,7 @@ class ExchangeAdmin(PayloadPages):
         "tokens_in",
         "tokens_out",
     )
-    list_filter = (OutcomeFilter, "started_at", "api_key", "credential")
+    list_filter = (OutcomeFilter, DayFilter, ("api_key", KeyFilter), ModelFilter, ("credential", CredentialFilter))
     list_select_related = ("api_key", "credential")
     ordering = ("-started_at",)
     sortable_by = ("time",)
@@ -139,7 +125,7 @@ class ConversationAdmin(HistoryAdmin):
     """Lines of turns, by the path that names them."""
 
     list_display = ("path", "api_key", "credential", "window", "turns", "created", "used")
-    list_filter = ("last_used_at", "api_key", "credential")
+    list_filter = (UsedFilter, ("api_key", KeyFilter), ("credential", CredentialFilter))
     list_select_related = ("api_key", "credential")
     ordering = ("-last_used_at",)
     sortable_by = ("used",)
@@ -201,7 +187,7 @@ class SnapshotAdmin(HistoryAdmin):
     """Settled turns: what a continuation continues."""
 
     list_display = ("response", "api_key", "model", "before", "window", "length", "next", "kept", "created")
-    list_filter = ("created_at", "stored", "compaction", "api_key")
+    list_filter = (SettledFilter, KeptFilter, CompactedFilter, ("api_key", KeyFilter))
     list_select_related = ("api_key", "parent", "continued_by")
     ordering = ("-id",)
     sortable_by = ()
@@ -256,7 +242,7 @@ class ItemAdmin(HistoryAdmin):
     """Items. What is in one is shown when asked for, to those who may read it, and the audit log says so."""
 
     list_display = ("id", "conversation_number", "credential", "size", "created")
-    list_filter = ("created_at",)
+    list_filter = (CreatedFilter,)
     list_select_related = ("credential",)
     ordering = ("-id",)
     sortable_by = ()

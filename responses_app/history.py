@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
@@ -19,6 +19,7 @@ from floway import markup
 from responses_app.models import Exchange
 
 _ID = re.compile(r"[A-Za-z0-9_-]{4,64}", re.ASCII)
+_SHORTEST = 4
 _REACHABLE = 10_000
 
 _TONES: dict[str, markup.Tone] = {
@@ -87,6 +88,9 @@ class HistoryAdmin(AnyModelAdmin):
         if not term:
             return queryset, False
         if not _ID.fullmatch(term):
+            short = len(term) < _SHORTEST
+            why = f"at least {_SHORTEST} characters of its beginning are needed" if short else "this is none"
+            self.message_user(request, f"Rows are found by an id: {why}.", messages.WARNING)
             return queryset.none(), False
         found = Q()
         for name in self.search_ids:

@@ -14,14 +14,19 @@ from accounts.health import Health, health, looked_at
 from accounts.models import ApiKey, OAuthCredential
 from floway import markup
 from floway.console import scopes, traffic
-from responses_app.models import Exchange
+from responses_app import fleet
+from responses_app.models import Exchange, Worker
 
 _ALERTING = {"bad", "warn"}
 _ORDER = {"bad": 0, "warn": 1, "ok": 2}
 _SHOWN = 12
 _FAILING_SHARE = 0.05
 _REFUSED_SHARE = 0.2
-_SEEN_WITH = {"conversations": "responses_app.view_conversation", "exchanges": "responses_app.view_exchange"}
+_SEEN_WITH = {
+    "workers": "responses_app.view_worker",
+    "conversations": "responses_app.view_conversation",
+    "exchanges": "responses_app.view_exchange",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,7 @@ class Overview:
     alerts: Sequence[Alert]
     traffic: Traffic | None
     conversations: Sequence[scopes.Line]
+    workers: Sequence[Worker] | None
     first_run: Sequence[Step]
     curl: str
 
@@ -96,11 +102,12 @@ def overview(user: AbstractBaseUser | AnonymousUser, now: datetime) -> Overview:
     standings = [Standing(row, health(row, now)) for row in looked_at()] if may["accounts.view_oauthcredential"] else None
     seen = _traffic(now) if may[_SEEN_WITH["exchanges"]] else None
     conversations = scopes.recent() if may[_SEEN_WITH["conversations"]] else []
+    workers = list(fleet.standing()[:_SHOWN]) if may[_SEEN_WITH["workers"]] else None
     steps = _first_run(standings, seen) if all(may.values()) else []
     alerts = list(_of_credentials(standings or []))
     if seen is not None:
         alerts += _of_the_hour(traffic.last_hour(now))
-    return Overview(now, standings, alerts, seen, conversations, steps, _curl())
+    return Overview(now, standings, alerts, seen, conversations, workers, steps, _curl())
 
 
 def _permissions(user: AbstractBaseUser | AnonymousUser) -> dict[str, bool]:
@@ -137,12 +144,12 @@ def _were(count: int) -> str:
 
 
 def _traffic(now: datetime) -> Traffic:
-    return Traffic(traffic.last_day(now), traffic.cache_misses(now), live(now))
+    return Traffic(traffic.last_day(now), traffic.cache_misses(now), live())
 
 
-def live(now: datetime) -> Sequence[Exchange]:
+def live() -> Sequence[Exchange]:
     """What runs, then what has just ended: the part of the page that is fetched again and again."""
-    return [*traffic.running(now), *traffic.finished()]
+    return [*traffic.running(), *traffic.finished()]
 
 
 def _first_run(standings: Sequence[Standing] | None, seen: Traffic | None) -> Sequence[Step]:

@@ -1,9 +1,10 @@
-"""`manage.py demo`: the gateway in front of a simulated upstream, with a sample login and a key, to see it run."""
+"""`manage.py demo`: the gateway in front of a simulated upstream, a sample login, a key and some traffic."""
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -12,17 +13,21 @@ import time
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts import keys
 from accounts.importing import import_credential
 from accounts.models import ApiKey, OAuthCredential
-from floway.providers.codex.simulated.backend import Backend
+from floway.management.sample import SampleBackend, SampleCaller
 from floway.providers.codex.simulated.http import Server
 from floway.providers.codex.simulated.logins import Login
+from responses_app.models import Exchange
 
 _KEY_NAME = "demo"
+_SAMPLE_KEY_NAMES = ("shop assistant", "weekly planner")
+_OPERATOR = "demo"
 _LOGIN_SECONDS = 30 * 24 * 3600
 _PAUSE_SECONDS = 0.03
 _START_SECONDS = 60
@@ -38,14 +43,17 @@ class Command(BaseCommand):
         """Prepare, start both, print a line that works, and wait for Ctrl-C."""
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the gateway too
         call_command("migrate", interactive=False, verbosity=0)
-        key = self._prepare()
+        key, password = self._prepare(), self._password()
         listener = socket.create_server(("127.0.0.1", 0))
-        upstream = Server(listener, Backend(pause=lambda: time.sleep(_PAUSE_SECONDS)).handle)
+        pace = _Pace()
+        upstream = Server(listener, SampleBackend(pause=pace.wait).handle)
         upstream.start()
         gateway = subprocess.Popen([sys.executable, "manage.py", "serve"], env=_environment(upstream.url))
         try:
             _wait_for(gateway)
-            self._greet(key)
+            self._fill()
+            pace.seconds = _PAUSE_SECONDS
+            self._greet(key, password)
             gateway.wait()
         except KeyboardInterrupt:
             self.stdout.write("The demo ends.")
@@ -59,19 +67,49 @@ class Command(BaseCommand):
         if OAuthCredential.objects.exclude(account_id=login.account_id).exists():
             raise CommandError(
                 f"{settings.FLOWAY_DATA_DIR} is in real use: it holds other logins than the sample. "
-                "Give the demo a data directory of its own, as `make demo` does: FLOWAY_DATA_DIR=data/demo."
+                "The demo needs a data directory of its own "
+                "(FLOWAY_DATA_DIR=data/demo, or any that is empty), and no DATABASE_URL."
             )
         import_credential(json.dumps(login.document(int(time.time()) + _LOGIN_SECONDS)))
         ApiKey.objects.filter(name=_KEY_NAME).update(enabled=False)
         return keys.issue(_KEY_NAME).secret
 
-    def _greet(self, key: str) -> None:
+    def _fill(self) -> None:
+        """Sample traffic, the first time."""
+        if Exchange.objects.exists():
+            return
+        callers = [SampleCaller(_url(), keys.issue(name).secret) for name in _SAMPLE_KEY_NAMES]
+        callers[0].converse()
+        callers[1].resend()
+        callers[1].fail()
+
+    def _password(self) -> str:
+        """The demo operator's, new at every start."""
+        password = secrets.token_urlsafe(9)
+        operator, _ = User.objects.get_or_create(username=_OPERATOR, defaults={"is_staff": True, "is_superuser": True})
+        operator.set_password(password)
+        operator.save(update_fields=["password"])
+        return password
+
+    def _greet(self, key: str, password: str) -> None:
         body = json.dumps({"model": "gpt-5.5", "input": "Hello!", "stream": True})
         curl = f"curl -N {_url()}/v1/responses -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' -d '{body}'"
         self.stdout.write(
             "\nThis is a demo: the upstream is simulated on this machine, no model is asked and no subscription is used.\n"
-            f"In another terminal:\n\n    {curl}\n\nCtrl-C ends it.\n"
+            f"In another terminal:\n\n    {curl}\n\nThe admin: {_url()}/admin/, user {_OPERATOR}, password {password}\n\n"
+            "Ctrl-C ends it.\n"
         )
+
+
+class _Pace:
+    """How fast the simulated upstream writes: at once while the sample is made, then as one likes to watch it."""
+
+    seconds = 0.0
+
+    def wait(self) -> None:
+        """Between two events."""
+        if self.seconds:
+            time.sleep(self.seconds)
 
 
 def _environment(upstream: str) -> dict[str, str]:

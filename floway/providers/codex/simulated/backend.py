@@ -53,7 +53,7 @@ class Backend:
         self._clock = clock
         self._pause = pause
         self._consumed: set[str] = set()
-        self._prompts: dict[str, list[Any]] = {}
+        self._prompts: dict[str, tuple[list[Any], list[Any]]] = {}
         self._served = 0
         self._lock = threading.Lock()
 
@@ -113,12 +113,17 @@ class Backend:
         return answers.events(Turn(request.json, account_id, int(self._clock()), Ids(seed), cached))
 
     def _cached(self, request: Request) -> int:
-        """Tokens of the longest beginning of this input that the session has sent before; remembers the input."""
-        items, known = request.json["input"], self._prompts.get(request.header("session-id") or "", [])
+        """Tokens of the longest beginning of this input that the session has sent before; remembers the prompt.
+
+        Other tools or instructions are another beginning.
+        """
+        items, session = request.json["input"], request.header("session-id") or ""
+        stands_before = [request.json.get(name) for name in ("instructions", "tools")]
+        before, known = self._prompts.get(session, ([], []))
         same = 0
-        while same < min(len(items), len(known)) and items[same] == known[same]:
+        while before == stands_before and same < min(len(items), len(known)) and items[same] == known[same]:
             same += 1
-        self._prompts[request.header("session-id") or ""] = items
+        self._prompts[session] = (stands_before, items)
         return answers.tokens(items[:same]) if same else 0
 
     def _account(self, request: Request) -> str | Refusal:
