@@ -61,6 +61,7 @@ _BY_END: Mapping[str, Advice] = MappingProxyType(
         EndedBy.UPSTREAM_CUT: Advice(_NETWORK, "Cut in mid-answer; callers may try again. Does a proxy close long streams?"),
         EndedBy.IDLE: Advice(_UPSTREAM, "It fell silent. If its answers take this long, raise FLOWAY_UPSTREAM_IDLE_SECONDS."),
         EndedBy.DEADLINE: Advice(_LIMIT, "Longer than a turn may last: FLOWAY_MAX_STREAM_SECONDS."),
+        EndedBy.LOST: Advice(_GATEWAY, "The process that served it died: see the processes below, and the server’s log."),
         EndedBy.CALLER: _BY_CODE["caller_left"],
         EndedBy.UNREACHED: _BY_CODE["upstream_unreachable"],
     }

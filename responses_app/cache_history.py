@@ -80,9 +80,10 @@ def _before(exchanges: Sequence[Exchange]) -> Mapping[int, int]:
     """Which exchange each goes on from: what it says it continues, else the last of its conversation that had ended."""
     continued = {exchange.continued_id for exchange in exchanges if exchange.continued_id is not None}
     made_by = dict(Snapshot.objects.filter(pk__in=continued).values_list("pk", "exchange_id"))
-    before = {e.pk: pk for e in exchanges if e.continued_id is not None and (pk := made_by.get(e.continued_id)) is not None}
+    before = {e.pk: made_by.get(e.continued_id) for e in exchanges if e.continued_id is not None}
     roots = [e.pk for e in exchanges if e.continued_id is None and e.conversation_id is not None]
-    return before | dict(_latest_before(roots))
+    stated = {pk: made for pk, made in before.items() if made is not None}
+    return stated | dict(_latest_before(roots))
 
 
 def _latest_before(roots: Iterable[int]) -> Iterable[tuple[int, int]]:

@@ -154,14 +154,14 @@ class FewRelated(RelatedFieldListFilter):
         super().__init__(*args, **kwargs)
         self.title = self.asks
 
-    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[tuple[Any, str]]:
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         """The ones used last, by name."""
         rows = field.remote_field.model._default_manager
         offered = list(rows.order_by(self.order)[:_OFFERED])
-        chosen = str(self.lookup_val[-1] if isinstance(self.lookup_val, list) else self.lookup_val or "")
+        chosen = str((self.lookup_val or [""])[-1])
         if chosen.isdecimal() and chosen not in {str(row.pk) for row in offered}:
             offered += rows.filter(pk=chosen)[:1]
-        return sorted(((row.pk, str(row)) for row in offered), key=lambda choice: choice[1].lower())
+        return sorted(((str(row.pk), str(row)) for row in offered), key=lambda choice: choice[1].lower())
 
 
 class KeyFilter(FewRelated):

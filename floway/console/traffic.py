@@ -179,7 +179,7 @@ def finished() -> Sequence[Exchange]:
 def cache_misses(now: datetime) -> Misses:
     """Five queries, whatever happened."""
     rows = Exchange.objects.filter(started_at__gte=now - _DAY, input_tokens__isnull=False).only(*cache_history.NEEDED)
-    reasons = cache_history.reasons(rows.order_by("-started_at")[:_EXPLAINED])
+    reasons = cache_history.reasons(list(rows.order_by("-started_at")[:_EXPLAINED]))
     times: Counter[Cause] = Counter(reason.cause for reason in reasons.values())
     lost: Counter[Cause] = Counter()
     for reason in reasons.values():

@@ -8,6 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from floway.console.operations import Overview, overview
 from responses_app.models import Exchange
@@ -41,7 +42,7 @@ def test_the_checklist_shrinks_step_by_step_and_disappears(operator: Client) -> 
 def test_only_the_last_day_is_counted() -> None:
     key = rows.make_key()
     rows.make_exchange(key, 1)
-    rows.make_exchange(key, 2, status=Exchange.Status.IN_FLIGHT)
+    rows.make_exchange(key, 2, status=Exchange.Status.IN_FLIGHT, deadline_at=timezone.now() + timedelta(hours=1))
     rows.make_exchange(key, 3, status=Exchange.Status.FAILED, error_code="server_error")
     rows.make_exchange(key, 4, started_at=NOW - timedelta(hours=25), status=Exchange.Status.FAILED, error_code="old")
     traffic = seen().traffic

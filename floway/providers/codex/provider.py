@@ -72,7 +72,7 @@ class CodexProvider:
         if profile not in PROFILES:
             raise ValueError(f"there is no client profile {profile!r}; known are {', '.join(sorted(PROFILES))}")
         self.slug = slug
-        self.prompt_cache = _PROMPT_CACHE
+        self.prompt_cache: PromptCache | None = _PROMPT_CACHE
         self._profile = PROFILES[profile]
         self._host = host.facts()
         self._allowed_origins = tuple(allowed_origins)
