@@ -82,7 +82,7 @@ def _before(exchanges: Sequence[Exchange]) -> Mapping[int, int]:
     made_by = dict(Snapshot.objects.filter(pk__in=continued).values_list("pk", "exchange_id"))
     before = {e.pk: made_by.get(e.continued_id) for e in exchanges if e.continued_id is not None}
     roots = [e.pk for e in exchanges if e.continued_id is None and e.conversation_id is not None]
-    stated = {pk: made for pk, made in before.items() if made is not None}
+    stated = {pk: made for pk, made in before.items() if made}
     return stated | dict(_latest_before(roots))
 
 

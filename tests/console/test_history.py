@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import html
+import json
+import re
+import shlex
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -134,3 +139,93 @@ def test_the_exchange_page_names_the_first_item_that_differs(operator: Client) -
     rows.make_snapshot(exchange, conversation, length=8)
     page = operator.get(reverse("admin:responses_app_exchange_change", args=[exchange.pk])).content.decode()
     assert "7 items, 4 of them known; <code>input[4]</code> differs from what was said before (6 items)" in page
+
+
+@pytest.mark.parametrize(("query", "why"), [("req", "at least 4 characters"), ("rate limit", "this is none")])
+def test_a_search_that_cannot_find_says_why(operator: Client, query: str, why: str) -> None:
+    assert why in operator.get(EXCHANGES, {"q": query}).content.decode()
+
+
+def test_exchanges_are_narrowed_by_day_model_key_and_credential(operator: Client) -> None:
+    key, credential = rows.make_key(), rows.make_credential()
+    rows.make_exchange(key, 1, credential=credential)
+    rows.make_exchange(key, 2, model="other", started_at=rows.NOW - timedelta(days=3))
+    rows.make_exchange(rows.make_key(2), 3)
+    for query, count in (
+        ({"day": "2026-11-23"}, 2),
+        ({"day": "2026-11-20"}, 1),
+        ({"day": "never"}, 3),
+        ({"day": "9999-12-31"}, 3),
+        ({"model": "other"}, 1),
+        ({"api_key__id__exact": key.pk}, 2),
+        ({"credential__id__exact": credential.pk}, 1),
+        ({"day": "2026-11-23", "api_key__id__exact": key.pk, "outcome": "failed"}, 0),
+    ):
+        assert operator.get(EXCHANGES, query).context["cl"].result_count == count, query
+
+
+def test_filters_offer_what_a_page_has_room_for_and_always_what_is_chosen(operator: Client) -> None:
+    keys = [rows.make_key(number, last_used_at=rows.NOW - timedelta(minutes=number)) for number in range(1, 40)]
+    page = operator.get(EXCHANGES, {"api_key__id__exact": keys[-1].pk}).content.decode()
+    offered = re.findall(r">(key \d+)</a>", page)
+    assert len(offered) == 26
+    assert "key 39" in offered
+    assert "key 30" not in offered
+
+
+def exchange_page(client: Client, exchange: Exchange) -> str:
+    return client.get(reverse("admin:responses_app_exchange_change", args=[exchange.pk])).content.decode()
+
+
+def test_the_course_of_a_request_is_told_step_by_step(operator: Client) -> None:
+    attempts = [
+        {"credential": "one", "outcome": "resting", "detail": "limited", "at": 20, "ms": 0},
+        {"credential": "two", "outcome": "upstream_error", "detail": "said 502", "at": 20, "ms": 300},
+        {"credential": "three", "outcome": "answered", "detail": "", "at": 330, "ms": 70},
+    ]
+    exchange = rows.make_exchange(rows.make_key(), attempts=attempts, first_byte_ms=900, total_ms=2_000)
+    page = exchange_page(operator, exchange)
+    told = re.findall(r'<tr><th scope="row">([^<]+)</th><td class="n">([^<]+)</td><td class="n">([^<]+)</td>', page)
+    assert told == [
+        ("accepted: read, claimed, a credential chosen", "0 ms", "20 ms"),
+        ("passed over one: it rests", "20 ms", "0 ms"),
+        ("sent with two", "20 ms", "300 ms"),
+        ("sent with three", "330 ms", "70 ms"),
+        ("waited for the first output", "400 ms", "500 ms"),
+        ("output", "900 ms", "1.1 s"),
+        ("end: upstream, with a terminal event", "2.0 s", "0 ms"),
+    ]
+    assert "upstream_error: said 502" in page
+
+
+@pytest.mark.parametrize("attempts", [None, [], [{"ms": "x"}], ["odd"], [{"credential": "a", "outcome": "answered", "ms": 5}]])
+def test_attempts_of_older_versions_and_of_none_are_told_too(operator: Client, attempts: Any) -> None:
+    exchange = rows.make_exchange(rows.make_key(), attempts=attempts, first_byte_ms=None, total_ms=None, finished_at=None)
+    assert "Timeline" in exchange_page(operator, exchange)
+
+
+def test_a_request_can_be_repeated_as_far_as_it_is_known(operator: Client) -> None:
+    key = rows.make_key()
+    conversation = rows.make_conversation(key)
+    parent = rows.make_snapshot(rows.make_exchange(key, 1, conversation=conversation), conversation)
+    exchange = rows.make_exchange(
+        key, 2, conversation=conversation, continued=parent, model="it's", stored=False, preamble={"tools": "ab"}, input_items=3
+    )
+    command = html.unescape(re.findall(r'<pre class="json" id="curl">([^<]+)</pre>', exchange_page(operator, exchange))[0])
+    words = shlex.split(command.replace("\\\n", " "))
+    body = json.loads(words[words.index("-d") + 1])
+    asked = {"model": "it's", "previous_response_id": parent.response_id, "input": "...", "stream": True, "store": False}
+    assert body == asked
+    assert words[2].endswith("/v1/responses")
+    assert "Bearer $FLOWAY_API_KEY" in command
+    assert "To be filled in: input (3 items), tools, temperature." in exchange_page(operator, exchange)
+
+
+def test_a_miss_is_explained_on_the_exchanges_page(operator: Client) -> None:
+    key = rows.make_key()
+    conversation = rows.make_conversation(key)
+    rows.make_exchange(key, 2, conversation=conversation)
+    exchange = rows.make_exchange(key, 1, conversation=conversation, model="another", cached_tokens=0)
+    assert "<strong>other model</strong>: 10\u202f112 tokens not found. The turn before asked sample-1." in exchange_page(
+        operator, exchange
+    )
