@@ -144,12 +144,12 @@ def _were(count: int) -> str:
 
 
 def _traffic(now: datetime) -> Traffic:
-    return Traffic(traffic.last_day(now), traffic.cache_misses(now), live())
+    return Traffic(traffic.last_day(now), traffic.cache_misses(now), live(now))
 
 
-def live() -> Sequence[Exchange]:
+def live(now: datetime) -> Sequence[Exchange]:
     """What runs, then what has just ended: the part of the page that is fetched again and again."""
-    return [*traffic.running(), *traffic.finished()]
+    return [*traffic.running(now), *traffic.finished()]
 
 
 def _first_run(standings: Sequence[Standing] | None, seen: Traffic | None) -> Sequence[Step]:

@@ -47,7 +47,7 @@ class ConsoleSite(admin.AdminSite):
 
         if not request.user.has_perm("responses_app.view_exchange"):
             raise PermissionDenied
-        return TemplateResponse(request, "console/exchanges.html", {"exchanges": operations.live()})
+        return TemplateResponse(request, "console/exchanges.html", {"exchanges": operations.live(timezone.now())})
 
     # --- who comes in ---
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import Count, Max, QuerySet, Sum
 
 from accounts.models import ApiKey
@@ -17,6 +18,7 @@ from responses_app.models import Exchange
 
 _DAY = timedelta(hours=24)
 _HOUR = timedelta(hours=1)
+_GRACE = timedelta(minutes=1)
 _LISTED = 8
 _LATEST = 12
 _EXPLAINED = 300
@@ -164,9 +166,15 @@ def last_hour(now: datetime) -> Hour:
     return Hour(ended, failed, refused, code)
 
 
-def running() -> Sequence[Exchange]:
-    """The latest requests that somebody serves now."""
-    rows = Exchange.objects.running().select_related("api_key", "credential").defer(*_UNSHOWN)
+def running(now: datetime) -> Sequence[Exchange]:
+    """The latest requests that somebody serves now; none is older than a turn may last, so few rows are looked through."""
+    longest = timedelta(seconds=max(settings.FLOWAY_MAX_STREAM_SECONDS, settings.FLOWAY_MAX_COMPACTION_SECONDS)) + _GRACE
+    rows = (
+        Exchange.objects.running()
+        .filter(started_at__gte=now - longest)
+        .select_related("api_key", "credential")
+        .defer(*_UNSHOWN)
+    )
     return list(rows.order_by("-started_at")[:_LATEST])
 
 

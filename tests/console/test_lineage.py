@@ -36,9 +36,8 @@ class Line:
 
     @property
     def snapshots(self) -> list[Snapshot]:
-        return list(
-            Snapshot.objects.filter(conversation=self.conversation).select_related("segment", "exchange").order_by("pk")
-        )
+        mine = Snapshot.objects.filter(conversation=self.conversation)
+        return list(mine.select_related("segment", "exchange").order_by("pk"))
 
     def manners(self) -> list[tuple[Manner, int | None]]:
         found, index = descents(self.snapshots), {row.pk: n for n, row in enumerate(self.snapshots)}

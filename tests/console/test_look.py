@@ -22,6 +22,7 @@ PAIRS = [
     ("--body-fg", "--selected-bg"),
     *((f"--{tone}-fg", f"--{tone}-bg") for tone in ("ok", "warn", "bad", "off", "busy")),
 ]
+GRAPHICS = [("--waiting", "--body-bg"), ("--output", "--body-bg"), ("--line", "--body-bg"), ("--dot", "--body-bg")]
 WHITE_ON = ["--button-bg", "--default-button-bg", "--object-tools-bg", "--button-hover-bg", "--object-tools-hover-bg"]
 
 
@@ -48,3 +49,9 @@ def test_text_has_the_contrast_that_people_need(theme: int) -> None:
     found = {pair: contrast(colours[pair[0]], colours[pair[1]]) for pair in PAIRS}
     found |= {("white", name): contrast("#ffffff", colours[name]) for name in WHITE_ON}
     assert not {pair: ratio for pair, ratio in found.items() if ratio < 4.5}
+
+
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_lines_and_bars_stand_out_from_what_is_behind_them(theme: int) -> None:
+    found = {pair: contrast(BLOCKS[theme][pair[0]], BLOCKS[theme][pair[1]]) for pair in GRAPHICS}
+    assert not {pair: ratio for pair, ratio in found.items() if ratio < 3}
