@@ -94,12 +94,12 @@ def _latest_before(roots: Iterable[int]) -> Iterable[tuple[int, int]]:
         input_tokens__isnull=False,
     ).order_by("-started_at")
     annotated = Exchange.objects.filter(pk__in=list(roots)).annotate(before=Subquery(ended.values("pk")[:1]))
-    return ((pk, before) for pk, before in annotated.values_list("pk", "before") if before is not None)
+    return annotated.exclude(before=None).values_list("pk", "before")
 
 
 def _snapshots(exchanges: Iterable[int]) -> Mapping[int, tuple[int, bool]]:
     rows = Snapshot.objects.filter(exchange__in=list(exchanges)).values_list("exchange_id", "length", "compaction")
-    return {pk: (length, compacted) for pk, length, compacted in rows if pk is not None}
+    return {pk: (length, compacted) for pk, length, compacted in rows}
 
 
 def _cache(provider: str) -> PromptCache | None:

@@ -46,12 +46,13 @@ def measured(client: Client, url: str) -> tuple[int, int]:
 
 def pages() -> list[str]:
     exchanges = reverse("admin:responses_app_exchange_changelist")
-    rows = {
-        "exchange": [Exchange.objects.order_by("-started_at").filter(status=status)[0] for status in ("completed", "failed")],
-        "conversation": [Conversation.objects.order_by("-last_used_at")[0]],
-        "snapshot": [Snapshot.objects.order_by("-pk")[0]],
-    }
-    found = [reverse(f"admin:responses_app_{name}_change", args=[row.pk]) for name, some in rows.items() for row in some]
+    exchange, conversation, snapshot = (
+        f"admin:responses_app_{name}_change" for name in ("exchange", "conversation", "snapshot")
+    )
+    latest = Exchange.objects.order_by("-started_at")
+    found = [reverse(exchange, args=[latest.filter(status=status)[0].pk]) for status in ("completed", "failed")]
+    found.append(reverse(conversation, args=[Conversation.objects.order_by("-last_used_at")[0].pk]))
+    found.append(reverse(snapshot, args=[Snapshot.objects.order_by("-pk")[0].pk]))
     lists = ["responses_app_snapshot", "responses_app_conversation", "accounts_apikey", "accounts_oauthcredential"]
     found += [reverse("admin:index"), reverse("admin:live"), exchanges]
     found += [reverse(f"admin:{name}_changelist") for name in lists]
