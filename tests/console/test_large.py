@@ -15,7 +15,11 @@ from pytest_django import DjangoDbBlocker
 from responses_app.models import Conversation, Exchange, Snapshot
 from tests.fakes import crowd
 
-pytestmark = pytest.mark.django_db
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.timeout(240),
+    pytest.mark.skipif(connection.vendor != "sqlite", reason="what a page asks does not depend on the database"),
+]
 KILOBYTES = 60
 QUERIES = 30
 
