@@ -78,7 +78,7 @@ def test_three_rows_and_thirty_cost_the_same_number_of_queries(operator: Client)
     few = {url: queries(operator, url) for url in urls}
     rows.make_history(30, first=4)
     assert {url: queries(operator, url) for url in urls} == few
-    assert max(few.values()) < 20
+    assert max(few.values()) < 30
 
 
 def test_a_conversation_of_thirty_turns_costs_what_one_of_three_costs(operator: Client) -> None:
