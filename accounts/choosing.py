@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Exists, F, OuterRef
+from django.db import transaction
 
+from accounts import statements
 from accounts.models import ApiKey, OAuthCredential, Pool
 from floway.wire.errors import Unavailable
 
@@ -32,10 +33,9 @@ def candidates(key: ApiKey, preferred: int | None, now: datetime) -> Candidates:
     :param preferred: the one that the conversation has run on, for only it can read what it encrypted.
     :raises Unavailable: there is nobody.
     """
-    usable = _usable(key)
+    usable, pool = _usable(key)
     if len(usable) == 1:
         return Candidates(usable, moves_on=False)
-    pool = Pool.objects.filter(provider=key.provider).first() or Pool(provider=key.provider)
     known = next((credential for credential in usable if credential.pk == preferred), None)
     if known is None:
         return Candidates(_ordered(pool, usable, now), pool.moves_on_usage_limit)
@@ -48,19 +48,17 @@ def first(key: ApiKey) -> OAuthCredential:
 
     :raises Unavailable: there is nobody.
     """
-    return _usable(key)[0]
+    usable, _ = _usable(key)
+    return usable[0]
 
 
-def _usable(key: ApiKey) -> _Credentials:
-    chosen = ApiKey.credentials.through.objects.filter(apikey=key.pk)
-    theirs = ~Exists(chosen) | Exists(chosen.filter(oauthcredential=OuterRef("pk")))
-    rows = OAuthCredential.objects.refreshable().of_provider(key.provider).filter(theirs)
-    usable = list(rows.select_related("tokens", "proxy", "facts").order_by("rank", "pk"))
+def _usable(key: ApiKey) -> tuple[_Credentials, Pool]:
+    usable, pool = statements.credentials(key)
     if not usable:
         raise Unavailable(
             "The gateway has no usable login for this request; its operator must sign in.", retry_after=_RETRY_AFTER_SECONDS
         )
-    return usable
+    return usable, pool
 
 
 def _ordered(pool: Pool, usable: _Credentials, now: datetime) -> _Credentials:
@@ -102,6 +100,5 @@ def _from(usable: _Credentials, place: int) -> _Credentials:
 
 
 def _drawn(pool: Pool) -> int:
-    """The next number of the pool's count; concurrent draws differ, or nearly always do."""
-    Pool.objects.filter(pk=pool.pk).update(cursor=F("cursor") + 1)
-    return Pool.objects.values_list("cursor", flat=True).get(pk=pool.pk) - 1
+    with transaction.atomic():
+        return statements.drawn(pool)

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from accounts import statements
 from accounts.models import ApiKey, ApiKeySecret, KeyBudget
 from floway.providers import registry
 from floway.sealing import lookup_hash
@@ -106,7 +107,7 @@ def authenticate(headers: Headers, now: datetime) -> ApiKey:
     if secret is None:
         raise Unauthenticated("No API key was given. Send it as 'Authorization: Bearer KEY' or as 'x-api-key'.")
     digest = _digest(secret[:_LONGEST])
-    found = ApiKeySecret.objects.select_related("key").filter(digest=digest).first()
+    found = statements.secret(digest)
     known = hmac.compare_digest(bytes(found.digest), digest) if found is not None else False
     if found is None or not known or not found.opens(now) or not found.key.may_call(now):
         raise Unauthenticated("The API key is not valid.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -21,6 +21,22 @@ log = logging.getLogger(__name__)
 
 SLOT = timedelta(minutes=15)
 KEPT = timedelta(days=35)
+REPEATED_AFTER = timedelta(minutes=1)
+
+
+_Key = tuple[int, str, str]
+_noted: dict[_Key, tuple[QuotaWindow, datetime]] = {}
+"""What this process last wrote of each window, and when: what has not changed since is no news."""
+
+
+def news(credential_id: int, windows: Sequence[QuotaWindow], now: datetime) -> list[QuotaWindow]:
+    """Those that say something else than this process last noted of them, or were noted over a minute ago."""
+
+    def is_old(window: QuotaWindow) -> bool:
+        before, then = _noted.get((credential_id, window.limit, window.window), (None, now))
+        return before == window and now - then < REPEATED_AFTER
+
+    return [window for window in windows if not is_old(window)]
 
 
 def note(credential_id: int, windows: Sequence[QuotaWindow], now: datetime) -> None:
@@ -61,6 +77,12 @@ def note(credential_id: int, windows: Sequence[QuotaWindow], now: datetime) -> N
         unique_fields=["credential", "limit", "window", "slot"],
         update_fields=["used_percent", "resets_at"],
     )
+    transaction.on_commit(lambda: _remember(credential_id, latest, now))
+
+
+def _remember(credential_id: int, windows: Iterable[QuotaWindow], now: datetime) -> None:
+    for window in windows:
+        _noted[credential_id, window.limit, window.window] = window, now
 
 
 def slot_of(moment: datetime) -> datetime:

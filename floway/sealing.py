@@ -7,19 +7,27 @@ lets old envelopes be read after a new key became the current one.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import os
+import struct
 import zlib
+from collections import deque
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 
+import zstandard
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 
 _VERSION = 1
 _NONCE_BYTES = 12
+_length = struct.Struct(">Q").pack
+_WORTH_COMPRESSING = 256
+"""Bytes of content; less than that hardly shrinks."""
+_compressors: deque[zstandard.ZstdCompressor] = deque(maxlen=8)
+_decompressors: deque[zstandard.ZstdDecompressor] = deque(maxlen=8)
+"""Idle ones. Making one costs more than using it, and two threads must not use one at a time."""
 
 
 class CannotUnseal(Exception):
@@ -33,15 +41,13 @@ class Sealer:
     """
 
     def __init__(self, keys: Mapping[str, bytes]) -> None:
-        self._current = next(iter(keys))
-        self._ciphers = {key_id.encode("ascii"): AESGCM(key) for key_id, key in keys.items()}
+        self._head = head_of(next(iter(keys)))
+        self._ciphers = {head_of(key_id): AESGCM(key) for key_id, key in keys.items()}
 
     def seal(self, plaintext: bytes, *, purpose: str, owner: str) -> bytes:
         """The envelope of `plaintext`."""
-        key_id = self._current.encode("ascii")
         nonce = os.urandom(_NONCE_BYTES)
-        sealed = self._ciphers[key_id].encrypt(nonce, plaintext, _associated(purpose, owner))
-        return head_of(self._current) + nonce + sealed
+        return self._head + nonce + self._ciphers[self._head].encrypt(nonce, plaintext, _associated(purpose, owner))
 
     def unseal(self, envelope: bytes | memoryview, *, purpose: str, owner: str) -> bytes:
         """What `seal` was given.
@@ -52,23 +58,30 @@ class Sealer:
         if len(envelope) < 2 or envelope[0] != _VERSION:
             raise CannotUnseal("not an envelope of this version")
         start = 2 + envelope[1]
-        cipher = self._ciphers.get(envelope[2:start])
+        cipher = self._ciphers.get(envelope[:start])
         if cipher is None:
             raise CannotUnseal("sealed under a key that is not configured")
-        nonce, sealed = envelope[start : start + _NONCE_BYTES], envelope[start + _NONCE_BYTES :]
+        end = start + _NONCE_BYTES
         try:
-            return cipher.decrypt(nonce, sealed, _associated(purpose, owner))
+            return cipher.decrypt(envelope[start:end], envelope[end:], _associated(purpose, owner))
         except (InvalidTag, ValueError) as error:
             raise CannotUnseal("damaged, or sealed for another owner or purpose") from error
 
 
 def _associated(purpose: str, owner: str) -> bytes:
-    return join((purpose.encode(), owner.encode()))
+    whose = owner.encode()
+    return _purpose(purpose) + _length(len(whose)) + whose
+
+
+@lru_cache(maxsize=64)
+def _purpose(purpose: str) -> bytes:
+    """How what is bound to a purpose, or hashed for it, begins: purposes are few."""
+    return join((purpose.encode(),))
 
 
 def join(parts: Iterable[bytes]) -> bytes:
     """Parts as one byte string that no other sequence of parts gives: each is preceded by its length."""
-    return b"".join(len(part).to_bytes(8, "big") + part for part in parts)
+    return b"".join([piece for part in parts for piece in (_length(len(part)), part)])
 
 
 def head_of(key_id: str) -> bytes:
@@ -103,15 +116,41 @@ def unseal_text(envelope: bytes | memoryview, *, purpose: str, owner: str) -> st
 
 def seal_content(content: bytes, *, purpose: str, owner: str) -> bytes:
     """Content, compressed where that makes it smaller, then sealed."""
-    packed = zlib.compress(content, 1) if len(content) > 256 else content
-    body = b"z" + packed if len(packed) < len(content) else b"-" + content
+    packed = _compressed(content) if len(content) > _WORTH_COMPRESSING else content
+    body = b"s" + packed if len(packed) < len(content) else b"-" + content
     return sealer().seal(body, purpose=purpose, owner=owner)
 
 
 def unseal_content(envelope: bytes | memoryview, *, purpose: str, owner: str) -> bytes:
     """:raises CannotUnseal: see there."""
     body = sealer().unseal(envelope, purpose=purpose, owner=owner)
-    return zlib.decompress(body[1:]) if body[:1] == b"z" else body[1:]
+    match body[:1]:
+        case b"s":
+            return _decompressed(body[1:])
+        case b"z":
+            return zlib.decompress(body[1:])
+        case _:
+            return body[1:]
+
+
+def _compressed(content: bytes) -> bytes:
+    try:
+        compressor = _compressors.pop()
+    except IndexError:
+        compressor = zstandard.ZstdCompressor(level=1)
+    packed = compressor.compress(content)
+    _compressors.append(compressor)
+    return packed
+
+
+def _decompressed(packed: bytes) -> bytes:
+    try:
+        decompressor = _decompressors.pop()
+    except IndexError:
+        decompressor = zstandard.ZstdDecompressor()
+    content = decompressor.decompress(packed)
+    _decompressors.append(decompressor)
+    return content
 
 
 def lookup_hash(purpose: str, *parts: bytes) -> bytes:
@@ -119,4 +158,4 @@ def lookup_hash(purpose: str, *parts: bytes) -> bytes:
 
     :param purpose: keeps hashes of one table meaningless in another.
     """
-    return hmac.digest(settings.FLOWAY_LOOKUP_KEY, join((purpose.encode(), *parts)), hashlib.sha256)
+    return hmac.digest(settings.FLOWAY_LOOKUP_KEY, _purpose(purpose) + join(parts), "sha256")

@@ -14,7 +14,7 @@ from floway.sealing import CannotUnseal
 from floway.wire.errors import InvalidRequest, ServiceError, previous_response_not_found
 from floway.wire.headers import Headers
 from floway.wire.json import JSON, JSONObject
-from responses_app import content
+from responses_app import content, statements
 from responses_app.models import BrokenSnapshot, Snapshot
 
 log = logging.getLogger(__name__)
@@ -98,8 +98,7 @@ def stand(call: Call) -> Ground:
     if not previous:
         body = {k: v for k, v in call.body.items() if k != "previous_response_id"}
         return Ground(None, None, ResponsesRequest(call.headers, body), new)
-    snapshots = Snapshot.objects.visible_to(call.key.pk).select_related("conversation")
-    snapshot = snapshots.filter(response_id=previous).first() if "\0" not in previous else None
+    snapshot = statements.snapshot(call.key.pk, previous) if "\0" not in previous else None
     if snapshot is None:
         raise previous_response_not_found(previous)
     try:

@@ -6,29 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import connection
+import orjson
 
 from floway.sealing import lookup_hash, seal_content, unseal_content
-from floway.wire.json import JSON, dumps, dumps_canonical, loads
-from responses_app.models import Item, Provenance, Segment, SegmentEntry, Snapshot
+from floway.wire.json import JSON, dumps, dumps_canonical
+from responses_app import statements
+from responses_app.models import Snapshot
+from responses_app.statements import Sealed
 
 PURPOSE = "item"
 _PROBED_AT_ONCE = 256
 _UNSTABLE_KEYS = frozenset({"id", "status"})
 """What client libraries change in an item when they send it again."""
-
-_EXPAND = """
-WITH RECURSIVE path(id, upto) AS (
-    SELECT id, %s FROM responses_app_segment WHERE id = %s
-    UNION ALL
-    SELECT s.parent_id, s.parent_length FROM path p JOIN responses_app_segment s ON s.id = p.id WHERE s.parent_id IS NOT NULL
-)
-SELECT i.digest, i.sealed
-FROM path JOIN responses_app_segmententry e ON e.segment_id = path.id AND e.position < path.upto
-JOIN responses_app_item i ON i.id = e.item_id
-WHERE e.position >= %s
-ORDER BY e.position
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +52,12 @@ def expand(snapshot: Snapshot, since: int = 0) -> list[JSON]:
 
     :raises floway.sealing.CannotUnseal: an item is damaged.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(_EXPAND, [snapshot.length, snapshot.segment_id, since])
-        rows = cursor.fetchall()
-    plain = [_unsealed(snapshot.conversation_id, bytes(digest), sealed) for digest, sealed in rows]
-    items: list[JSON] = loads(b"[%s]" % b",".join(plain))
+    whose = snapshot.conversation_id
+    plain = [
+        unseal_content(sealed, purpose=PURPOSE, owner=owner_of(whose, bytes(digest)))
+        for digest, sealed in statements.items(snapshot.segment_id, snapshot.length, since)
+    ]
+    items: list[JSON] = orjson.loads(b"[%s]" % b",".join(plain))  # what was strict when it came in
     return items
 
 
@@ -76,23 +66,21 @@ def owner_of(conversation_id: int, digest: bytes) -> str:
     return f"{conversation_id}:{digest.hex()}"
 
 
-def _unsealed(conversation_id: int, digest: bytes, sealed: bytes | memoryview) -> bytes:
-    return unseal_content(sealed, purpose=PURPOSE, owner=owner_of(conversation_id, digest))
-
-
 def chain_on(start: bytes, items: Sequence[JSON]) -> list[bytes]:
     """The chain after each of `items`, beginning at `start`."""
     chain: list[bytes] = []
     for item in items:
-        start = lookup_hash("chain", start, dumps_canonical(_stable(item)))
+        start = lookup_hash("chain", start, _stable(item))
         chain.append(start)
     return chain
 
 
-def _stable(item: JSON) -> JSON:
+def _stable(item: JSON) -> bytes:
     """An item without what differs between equal ones: nulls anywhere, ids and states at its head."""
-    bare = _without_nulls(item)
-    return {k: v for k, v in bare.items() if k not in _UNSTABLE_KEYS} if isinstance(bare, dict) else bare
+    if isinstance(item, dict) and not _UNSTABLE_KEYS.isdisjoint(item):
+        item = {key: value for key, value in item.items() if key not in _UNSTABLE_KEYS}
+    text = dumps_canonical(item)
+    return dumps_canonical(_without_nulls(item)) if b"null" in text else text
 
 
 def _without_nulls(value: JSON) -> JSON:
@@ -101,66 +89,80 @@ def _without_nulls(value: JSON) -> JSON:
     return [_without_nulls(v) for v in value] if isinstance(value, list) else value
 
 
-def longest_prefix(conversation_id: int, items: Sequence[JSON], *, stored: bool) -> Place:
+@dataclass(frozen=True, slots=True)
+class Prefix(Place):
+    """A place that items were found to lead to. `rest` is the chain after each of those that come behind it."""
+
+    rest: Sequence[bytes] = field(repr=False)
+
+
+def longest_prefix(conversation_id: int, items: Sequence[JSON], *, stored: bool) -> Prefix:
     """The furthest place of the conversation that `items` begin with; its origin where they share nothing."""
     start = origin(conversation_id, stored=stored)
     chain = chain_on(start.chain, items)
     for end in range(len(chain), 0, -_PROBED_AT_ONCE):
-        entry = (
-            SegmentEntry.objects.filter(
-                segment__conversation_id=conversation_id, chain__in=chain[max(0, end - _PROBED_AT_ONCE) : end]
-            )
-            .order_by("-position")
-            .first()
-        )
-        if entry is not None:
-            return Place(entry.segment_id, entry.position + 1, bytes(entry.chain))
-    return start
+        found = statements.furthest(conversation_id, chain[max(0, end - _PROBED_AT_ONCE) : end])
+        if found is not None:
+            segment_id, position, mark = found
+            return Prefix(segment_id, position + 1, mark, chain[position + 1 :])
+    return Prefix(None, 0, start.chain, chain)
 
 
-def extend(conversation_id: int, at: Place, items: Sequence[JSON], *, stored: bool, issuer: int | None) -> Written:
-    """Write `items` after `at`, in the open transaction; returns where they end.
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """Items to be written after a place: hashed and sealed already, so that the transaction that writes them is short.
+
+    :param items: one for each mark of `chain`; none where the trace alone is kept.
+    """
+
+    conversation_id: int
+    at: Place
+    chain: Sequence[bytes] = field(repr=False)
+    items: Sequence[Sealed] | None
+
+
+def addition(conversation_id: int, at: Place, items: Sequence[JSON], *, stored: bool, issuer: int | None) -> Addition:
+    """What writes `items` after `at`.
 
     :param stored: False leaves the trace alone, no content.
     :param issuer: the credential that issued the items' encrypted parts, where there are any.
     """
-    segment_id = _segment_after(conversation_id, at, len(items))
-    chain = chain_on(at.chain, items)
-    item_ids: Sequence[int | None] = _store(conversation_id, items, issuer) if stored else [None] * len(items)
-    SegmentEntry.objects.bulk_create(
-        SegmentEntry(segment_id=segment_id, position=at.length + offset, chain=mark, item_id=item_id)
-        for offset, (mark, item_id) in enumerate(zip(chain, item_ids, strict=True))
-    )
-    return Written(segment_id, at.length + len(items), chain[-1] if chain else at.chain)
+    ready = list(at.rest) if isinstance(at, Prefix) else []
+    chain = ready + chain_on(ready[-1] if ready else at.chain, items[len(ready) :])
+    return Addition(conversation_id, at, chain, [_sealed(conversation_id, item, issuer) for item in items] if stored else None)
 
 
-def _segment_after(conversation_id: int, at: Place, added: int) -> int:
+def _sealed(conversation_id: int, item: JSON, issuer: int | None) -> Sealed:
+    plain = dumps(item)
+    digest = lookup_hash("item", str(conversation_id).encode(), plain)
+    envelope = seal_content(plain, purpose=PURPOSE, owner=owner_of(conversation_id, digest))
+    return Sealed(digest, envelope, issuer if ciphertext_of(item) else None)
+
+
+def write(added: Addition) -> Written:
+    """Write it, in the open transaction; returns where it ends."""
+    at, chain = added.at, added.chain
+    end = at.length + len(chain)
+    segment_id = _segment_after(added.conversation_id, at, end)
+    if added.items is None:
+        keys: Sequence[int | None] = [None] * len(chain)
+    else:
+        known = statements.add_items(added.conversation_id, added.items)
+        keys = [known[item.digest] for item in added.items]
+    statements.add_entries(segment_id, at.length, chain, keys)
+    return Written(segment_id, end, chain[-1] if chain else at.chain)
+
+
+def extend(conversation_id: int, at: Place, items: Sequence[JSON], *, stored: bool, issuer: int | None) -> Written:
+    """Write `items` after `at`, in the open transaction; see `addition`."""
+    return write(addition(conversation_id, at, items, stored=stored, issuer=issuer))
+
+
+def _segment_after(conversation_id: int, at: Place, end: int) -> int:
     """The segment to append to: the place's own if it ends there, else a new one that begins there."""
-    end = at.length + added
-    if at.segment_id is not None and Segment.objects.filter(pk=at.segment_id, length=at.length).update(length=end):
+    if at.segment_id is not None and statements.append(at.segment_id, at.length, end):
         return at.segment_id
-    segment = Segment.objects.create(
-        conversation_id=conversation_id, parent_id=at.segment_id, parent_length=at.length, length=end
-    )
-    return segment.pk
-
-
-def _store(conversation_id: int, items: Sequence[JSON], issuer: int | None) -> list[int]:
-    plain = [dumps(item) for item in items]
-    digests = [lookup_hash("item", str(conversation_id).encode(), content) for content in plain]
-    rows = {
-        digest: Item(
-            conversation_id=conversation_id,
-            digest=digest,
-            sealed=seal_content(content, purpose=PURPOSE, owner=owner_of(conversation_id, digest)),
-            credential_id=issuer if ciphertext_of(item) else None,
-        )
-        for item, content, digest in zip(items, plain, digests, strict=True)
-    }
-    Item.objects.bulk_create(rows.values(), ignore_conflicts=True)
-    found = Item.objects.filter(conversation_id=conversation_id, digest__in=list(rows)).values_list("digest", "id")
-    ids = {bytes(digest): pk for digest, pk in found}
-    return [ids[digest] for digest in digests]
+    return statements.add_segment(conversation_id, at.segment_id, at.length, end)
 
 
 def ciphertext_of(item: JSON) -> str | None:
@@ -169,15 +171,9 @@ def ciphertext_of(item: JSON) -> str | None:
     return sealed if isinstance(sealed, str) and sealed else None
 
 
-def note_issuer(api_key_id: int, items: Sequence[JSON], issuer: int | None) -> None:
-    """Remember who issued the encrypted parts of `items`, in the open transaction."""
-    if issuer is None:
-        return
-    sealed = {text for item in items if (text := ciphertext_of(item))}
-    Provenance.objects.bulk_create(
-        (Provenance(api_key_id=api_key_id, digest=provenance_digest(text), credential_id=issuer) for text in sealed),
-        ignore_conflicts=True,
-    )
+def issued(items: Sequence[JSON]) -> set[bytes]:
+    """What `Provenance` finds the encrypted parts of `items` by."""
+    return {provenance_digest(text) for item in items if (text := ciphertext_of(item))}
 
 
 def provenance_digest(ciphertext: str) -> bytes:

@@ -6,7 +6,7 @@ import logging
 
 from floway.providers.contract import Keepsake
 from floway.sealing import CannotUnseal, seal_text, unseal_text
-from responses_app import models
+from responses_app import statements
 
 log = logging.getLogger(__name__)
 
@@ -22,11 +22,9 @@ def owner_of(conversation_id: int, credential_id: int) -> str:
 
 def kept(conversation_id: int, credential_id: int) -> tuple[Keepsake, ...]:
     """The newest of a conversation under a credential; a damaged one is as good as none."""
-    rows = models.Keepsake.objects.filter(conversation_id=conversation_id, credential_id=credential_id)
     owner = owner_of(conversation_id, credential_id)
-    newest = rows.order_by("-pk").values_list("key", "sealed")[:_REMEMBERED]
     found = []
-    for key, sealed in newest:
+    for key, sealed in statements.keepsakes(conversation_id, credential_id, _REMEMBERED):
         try:
             found.append(Keepsake(key, unseal_text(sealed, purpose=PURPOSE, owner=owner)))
         except CannotUnseal:
@@ -37,9 +35,4 @@ def kept(conversation_id: int, credential_id: int) -> tuple[Keepsake, ...]:
 def keep(conversation_id: int, credential_id: int, keepsake: Keepsake) -> None:
     """Keep it, in the open transaction, in the place of an older one of the same key; the oldest are forgotten."""
     sealed = seal_text(keepsake.value, purpose=PURPOSE, owner=owner_of(conversation_id, credential_id))
-    rows = models.Keepsake.objects.filter(conversation_id=conversation_id, credential_id=credential_id)
-    rows.update_or_create(
-        conversation_id=conversation_id, credential_id=credential_id, key=keepsake.key, defaults={"sealed": sealed}
-    )
-    newest = rows.order_by("-pk").values_list("pk", flat=True)[:_REMEMBERED]
-    rows.exclude(pk__in=list(newest)).delete()
+    statements.put_keepsake(conversation_id, credential_id, keepsake.key, sealed, most=_REMEMBERED)

@@ -131,20 +131,18 @@ class Turn:
     def _choose(self) -> Candidates:
         """Claim the turn; returns who may serve it."""
         ground, call = self._ground, self.call
-        recalled: JSON | None = None
         for _ in range(_CLAIM_TRIES):
-            identity = self._identify(recalled)
-            if recalled is None and identity.recall_key is not None:
-                recalled = claims.recalled_note(call.key, identity.recall_key)
-                if recalled is not None:
-                    identity = self._identify(recalled)
-            preferred = self._issuers.preferred() or claims.known_credential(call.key, identity)
+            identity = self._identify(None)
+            known = claims.known(call.key, identity, ground.continued)
+            if known is not None and known.recalled:
+                identity = self._identify(known.conversation.note)
+            found = known.conversation if known is not None else None
+            preferred = self._issuers.preferred() or (found.credential_id if found is not None else None)
             candidates = choosing.candidates(call.key, preferred, self.clock.now())
             self.exchange.credential = candidates.credentials[0]
             try:
-                self._claim = claims.claim_turn(call.key, identity, ground.continued, self.exchange)
+                self._claim = claims.claim_turn(call.key, identity, ground.continued, self.exchange, found)
             except LostRace:
-                recalled = None
                 continue
             self._preparation = Preparation(self.provider, call, ground, self._claim, identity, self._seed)
             return candidates

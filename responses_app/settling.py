@@ -15,7 +15,7 @@ from floway.durability import waiting_at_most
 from floway.providers.contract import Keepsake, QuotaWindow, SnapshotNote
 from floway.wire.fold import Terminal
 from floway.wire.json import JSON
-from responses_app import claims, content, keepsakes, limits
+from responses_app import claims, content, keepsakes, limits, statements
 from responses_app.claims import Claim
 from responses_app.clock import Clock
 from responses_app.models import Conversation, Exchange, Snapshot
@@ -38,12 +38,14 @@ class Learnt:
 
     def write(self, now: datetime) -> None:
         """Into the open transaction, but never at its cost: what cannot be kept is left out."""
+        news = quota.news(self.credential_id, self.quota, now)
+        if self.keepsake is None and not news:
+            return
         try:
             with transaction.atomic():
                 if self.keepsake is not None:
                     keepsakes.keep(self.conversation_id, self.credential_id, self.keepsake)
-                if self.quota:
-                    quota.note(self.credential_id, self.quota, now)
+                quota.note(self.credential_id, news, now)
         except Error:
             log.exception("credential %s: what an answer's head told could not be kept", self.credential_id)
 
@@ -68,41 +70,38 @@ class Outcome:
 
 
 def settle(claim: Claim, outcome: Outcome) -> None:
-    """Snapshot, items, exchange and claim, in one transaction.
+    """Snapshot, items, exchange and claim, in one transaction; what takes time is done before it begins.
 
     :raises django.db.Error: nothing was written.
     """
+    exchange, output = claim.exchange, outcome.terminal.output
+    added = _addition(claim, outcome)
+    issued = content.issued(output)
+    compacted = content.after_compaction((), output) is not None
     with transaction.atomic():
-        _touch(claim, outcome)
-        place = _write_content(claim, outcome)
-        compacted = content.after_compaction((), outcome.terminal.output) is not None
-        generation = _open_window(claim.conversation.pk) if compacted else claim.generation
-        claim.exchange.save(force_update=True)
-        _snapshot(claim, outcome, place, generation, compacted=compacted).save(force_insert=True)
-        if outcome.continued is not None:
-            claims.keep(claim.exchange)
+        # First of all: it locks the row, so turns settle one by one.
+        current = _touch(claim, outcome, opens_window=compacted)
+        place = content.write(added)
+        if exchange.credential_id is not None:
+            statements.add_provenance(exchange.api_key_id, issued, exchange.credential_id)
+        statements.write_exchange(exchange)
+        generation = current if compacted else claim.generation
+        _add_snapshot(claim, outcome, place, generation, compacted=compacted)
+        claims.keep(exchange)
         if outcome.learnt is not None:
-            outcome.learnt.write(claim.exchange.finished_at or claim.exchange.started_at)
-        limits.ended(claim.exchange)
+            outcome.learnt.write(exchange.finished_at or exchange.started_at)
+        limits.ended(exchange)
 
 
-def _touch(claim: Claim, outcome: Outcome) -> None:
-    """Write what the conversation remembers of the turn. First of all: it locks the row, so turns settle one by one."""
-    remembered = {"latest_note": dict(outcome.note.metadata)} if outcome.note is not None else {}
-    Conversation.objects.filter(pk=claim.conversation.pk).update(
-        credential_id=claim.exchange.credential_id, last_used_at=claim.exchange.started_at, **remembered
-    )
+def _touch(claim: Claim, outcome: Outcome, *, opens_window: bool) -> int:
+    """Write what the conversation remembers of the turn; returns the number of its current window."""
+    exchange, note = claim.exchange, outcome.note
+    remembered = dict(note.metadata) if note is not None else None
+    conversation_id, credential_id = claim.conversation.pk, exchange.credential_id
+    return statements.touch(conversation_id, credential_id, exchange.started_at, remembered, opens_window=opens_window)
 
 
-def _open_window(conversation_id: int) -> int:
-    """The window that a compaction opens; roots of the conversation run in it from now on."""
-    conversation = Conversation.objects.select_for_update().get(pk=conversation_id)
-    conversation.generation, conversation.opaque_window = claims.draw(conversation), None
-    conversation.save(update_fields=["generation", "next_generation", "opaque_window"])
-    return conversation.generation
-
-
-def _write_content(claim: Claim, outcome: Outcome) -> content.Written:
+def _addition(claim: Claim, outcome: Outcome) -> content.Addition:
     """Items behind what the conversation has of them already; notes on the exchange how many that were."""
     conversation, output, exchange = claim.conversation, outcome.terminal.output, claim.exchange
     at = _known(claim, outcome)
@@ -113,8 +112,7 @@ def _write_content(claim: Claim, outcome: Outcome) -> content.Written:
     else:
         at = content.longest_prefix(conversation.pk, replaced, stored=outcome.stored)
         new = replaced[at.length :]
-    content.note_issuer(exchange.api_key_id, output, exchange.credential_id)
-    return content.extend(conversation.pk, at, new, stored=outcome.stored, issuer=exchange.credential_id)
+    return content.addition(conversation.pk, at, new, stored=outcome.stored, issuer=exchange.credential_id)
 
 
 def _known(claim: Claim, outcome: Outcome) -> content.Place:
@@ -132,15 +130,15 @@ def _same_ground(parent: Snapshot, conversation: Conversation, outcome: Outcome)
     return parent.conversation_id == conversation.pk and parent.stored == outcome.stored
 
 
-def _snapshot(claim: Claim, outcome: Outcome, place: content.Written, generation: int, *, compacted: bool) -> Snapshot:
+def _add_snapshot(claim: Claim, outcome: Outcome, place: content.Written, generation: int, *, compacted: bool) -> None:
     exchange = claim.exchange
-    return Snapshot(
+    statements.add_snapshot(
         response_id=outcome.response_id,
         api_key_id=exchange.api_key_id,
-        conversation=claim.conversation,
+        conversation_id=claim.conversation.pk,
         credential_id=exchange.credential_id,
-        exchange=exchange,
-        parent=outcome.continued,
+        exchange_id=exchange.pk,
+        parent_id=outcome.continued.pk if outcome.continued is not None else None,
         segment_id=place.segment_id,
         length=place.length,
         chain=place.chain,
@@ -183,7 +181,7 @@ def leave_unstored(exchange: Exchange, why: str, clock: Clock) -> None:
 
     def write() -> None:
         with transaction.atomic():
-            exchange.save()
+            statements.write_exchange(exchange)
             claims.keep(exchange)
             limits.ended(exchange)
 
@@ -193,13 +191,20 @@ def leave_unstored(exchange: Exchange, why: str, clock: Clock) -> None:
 def fail(exchange: Exchange, learnt: Learnt | None, clock: Clock) -> None:
     """Write how the exchange failed and give back what it held; later, where the database won't have it now."""
 
+    is_new = exchange._state.adding
+
     def write() -> None:
-        with transaction.atomic():
-            exchange.save()
-            claims.release(exchange)
-            if learnt is not None:
-                learnt.write(clock.now())
-            limits.ended(exchange)
+        try:
+            with transaction.atomic():
+                statements.write_exchange(exchange)
+                claims.release(exchange)
+                if learnt is not None:
+                    learnt.write(clock.now())
+                limits.ended(exchange)
+        except BaseException:
+            if is_new:
+                statements.forget_row(exchange)
+            raise
 
     try:
         write()
@@ -214,7 +219,7 @@ def note_delivery(exchange: Exchange) -> None:
     """Write who ended a settled exchange; its loss would only cost the operator a detail."""
     try:
         with transaction.atomic():
-            Exchange.objects.filter(pk=exchange.pk).update(ended_by=exchange.ended_by)
+            statements.note_delivery(exchange)
     except Error as error:
         log.warning("exchange %s: %s", exchange.request_id, error)
     finally:

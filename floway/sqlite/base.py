@@ -1,10 +1,10 @@
 """SQLite whose writers queue instead of failing.
 
-Django's backend as it is, with one change: a write transaction first takes a lock of this process, then asks SQLite for its
-own with BEGIN IMMEDIATE, again and again until `write_timeout`. Under cooperative workers a greenlet that yields between BEGIN
-and COMMIT would otherwise leave a second one blocking the whole process inside SQLite, the first among the blocked. So the
-wait for other greenlets is on a lock that yields, `busy_timeout` is short (20 ms: another process's lock stalls the worker for
-that long), and the wait for other processes sleeps outside of SQLite.
+Django's backend as it is, with one change that matters: a write transaction first takes a lock of this process, then asks
+SQLite for its own with BEGIN IMMEDIATE, again and again until `write_timeout`. Under cooperative workers a greenlet that yields
+between BEGIN and COMMIT would otherwise leave a second one blocking the whole process inside SQLite, the first among the
+blocked. So the wait for other greenlets is on a lock that yields, `busy_timeout` is short (20 ms: another process's lock stalls
+the worker for that long), and the wait for other processes sleeps outside of SQLite.
 
 Nothing inside a write transaction may yield: no network, no logging to a pipe, no sleep.
 
@@ -22,6 +22,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 from django.db import OperationalError
@@ -33,6 +34,19 @@ _idle: dict[tuple[int, str], list[Any]] = defaultdict(list)
 """Connections that nobody uses, by process and database file; the last one put back is the first one taken."""
 _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.05
+
+
+class Cursor(base.SQLiteCursorWrapper):
+    """Django's, which remembers what it has made of a statement: a turn's are always the same."""
+
+    def convert_query(self, query: str, *, param_names: Any = None) -> str:
+        """See Django's."""
+        return _with_question_marks(query) if param_names is None else super().convert_query(query, param_names=param_names)
+
+
+@lru_cache(maxsize=512)
+def _with_question_marks(query: str) -> str:
+    return base.FORMAT_QMARK_REGEX.sub("?", query).replace("%%", "%")
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -63,6 +77,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
                     raise
             time.sleep(pause)
         raise AssertionError("pauses never end")
+
+    def create_cursor(self, name: str | None = None) -> Any:
+        """One of ours."""
+        return self.connection.cursor(factory=Cursor)
 
     @property
     def _pool_key(self) -> tuple[int, str]:

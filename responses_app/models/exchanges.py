@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
@@ -108,6 +109,9 @@ class Exchange(models.Model):
     finished_at = models.DateTimeField(null=True)
 
     objects = ExchangeQuerySet.as_manager()
+
+    recorded: Sequence[Any] | None = None
+    """Its columns as the claim wrote them, where this process made the claim: its end writes what differs."""
 
     class Meta:
         indexes: ClassVar = [

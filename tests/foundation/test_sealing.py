@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import zlib
+
 import pytest
 
-from floway.sealing import CannotUnseal, Sealer, join, lookup_hash, seal_content, unseal_content
+from floway.sealing import CannotUnseal, Sealer, join, lookup_hash, seal_content, sealer, unseal_content
 
 OLD, NEW = bytes(32), bytes(range(32))
 
@@ -50,3 +52,8 @@ def test_hashed_sequences_cannot_be_shifted_into_each_other() -> None:
     assert join([b"ab", b"c"]) != join([b"a", b"bc"])
     assert lookup_hash("a", b"b", b"c") != lookup_hash("a", b"bc")
     assert lookup_hash("a", b"b") != lookup_hash("ab")
+
+
+def test_content_that_was_compressed_the_older_way_is_still_read() -> None:
+    older = sealer().seal(b"z" + zlib.compress(b"long " * 1000), purpose="p", owner="o")
+    assert unseal_content(older, purpose="p", owner="o") == b"long " * 1000

@@ -14,7 +14,9 @@ from responses_app import fleet, workers
 from responses_app.models import Exchange, Snapshot, Worker
 from tests.conftest import Gateway
 from tests.console import rows
+from tests.fakes import faults
 from tests.fakes.caller import turn
+from tests.fakes.upstream import FakeUpstream
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NOW = datetime.now(UTC)
@@ -40,11 +42,14 @@ def unseen(worker_id: int) -> None:
     Worker.objects.filter(pk=worker_id).update(seen_at=NOW - timedelta(seconds=31))
 
 
-def test_a_turn_names_the_process_that_serves_it(gateway: Gateway, serving: int) -> None:
+def test_a_turn_names_the_process_that_serves_it(gateway: Gateway, upstream: FakeUpstream, serving: int) -> None:
+    gate = faults.Gate()
+    upstream.script(faults.gated(gate, after=9))
     with gateway.stream(turn("hello")) as stream:
         stream.next("response.output_text.delta")
         assert [row.worker_id for row in Exchange.objects.running()] == [serving]
         assert [(row.serving, row.lives) for row in fleet.standing()] == [(1, True)]
+        gate.open()
         stream.next("response.completed")
     assert gateway.exchange().worker_id == serving
 

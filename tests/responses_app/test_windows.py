@@ -161,6 +161,8 @@ def test_a_recall_key_that_another_request_registered_first_is_a_lost_race() -> 
     claims.claim_turn(line.key, first, None, exchange("one"))
     with pytest.raises(claims.LostRace):
         claims.claim_turn(line.key, second, None, exchange("two"))
-    assert claims.recalled_note(line.key, "content") == {"session_id": "a"}
+    known = claims.known(line.key, second, None)
+    assert known is not None and known.recalled
+    assert known.conversation.note == {"session_id": "a"}
     assert Conversation.objects.count() == 1, "the loser's conversation is not kept"
     assert Exchange.objects.count() == 1

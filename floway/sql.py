@@ -1,0 +1,263 @@
+"""Raw statements for the few that every turn makes: the models' columns and values, without Django's building of SQL.
+
+The statements stand in each app's `statements` and nowhere else. Columns come from the models, so that a new one is written and
+read without anybody thinking of it; values go and come as Django's own fields would have them, on SQLite and on PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from operator import attrgetter
+from typing import Any, Generic, TypeVar, cast
+from uuid import UUID
+
+import orjson
+from django.db import DEFAULT_DB_ALIAS, connection, connections, models
+from django.db.models.base import ModelState
+from django.db.models.expressions import Col, DatabaseDefault, Value
+from django.utils import timezone
+
+Row = tuple[Any, ...]
+Convert = Callable[[Any], Any]
+M = TypeVar("M", bound=models.Model)
+_Field = Any
+
+_ROWS_AT_ONCE = 500
+"""Of an INSERT: SQLite takes some 32,000 values a statement."""
+
+
+def fetch(statement: str, params: Sequence[Any]) -> list[Row]:
+    """The rows that a statement gives."""
+    return cast("list[Row]", _executed(statement, params).fetchall())
+
+
+def change(statement: str, params: Sequence[Any]) -> int:
+    """How many rows a statement changed."""
+    return int(_executed(statement, params).rowcount)
+
+
+def _executed(statement: str, params: Sequence[Any]) -> Any:
+    """A cursor. Django's, where somebody looks on at what is executed; else the one beneath it, which costs a third."""
+    wrapper = connections[DEFAULT_DB_ALIAS]
+    if wrapper.connection is None or wrapper.execute_wrappers or wrapper.queries_logged:
+        cursor: Any = wrapper.cursor()
+        cursor.execute(statement, params)
+        return cursor
+    wrapper.validate_no_broken_transaction()
+    with wrapper.wrap_database_errors:
+        cursor = wrapper.create_cursor()
+        cursor.execute(statement, params)
+    return cursor
+
+
+def places(count: int) -> str:
+    """That many placeholders, in brackets."""
+    return f"({', '.join(['%s'] * count)})"
+
+
+@cache
+def moment() -> str:
+    """The time on the database's own clock, so many seconds from now: an expression with one placeholder."""
+    if _on_sqlite():
+        return "STRFTIME('%%Y-%%m-%%d %%H:%%M:%%f', 'NOW', %s || ' seconds')"
+    return "(STATEMENT_TIMESTAMP() + %s * INTERVAL '1 second')"
+
+
+def timestamp(value: datetime) -> Any:
+    """A moment as a parameter."""
+    return _text_of(value) if _on_sqlite() else value
+
+
+@cache
+def _on_sqlite() -> bool:
+    return bool(connection.vendor == "sqlite")
+
+
+def _text_of(value: datetime) -> str:
+    return value.astimezone(UTC).isoformat(" ")[: -len("+00:00")]
+
+
+class Shape(Generic[M]):
+    """The columns of a model, some left out: an instance reads those when it is asked for them."""
+
+    def __init__(self, model: type[M], without: tuple[str, ...] = ()) -> None:
+        fields: list[_Field] = [f for f in model._meta.concrete_fields if not f.generated and f.attname not in without]
+        written = [field for field in fields if not isinstance(field, models.AutoField)]
+        self.model = model
+        self.table = f'"{model._meta.db_table}"'
+        self.width = len(fields)
+        self.written = [f'"{field.column}"' for field in written]
+        self._all = [f'"{field.column}"' for field in fields]
+        self._names = [field.attname for field in fields]
+        self._key = next(place for place, field in enumerate(fields) if field.primary_key)
+        self._readers = [(place, read) for place, field in enumerate(fields) if (read := _reader(field)) is not None]
+        self._writers = [(_getter(field), _writer(field)) for field in written]
+        self._defaults = [(field.attname, _default(field)) for field in written]
+        self._each = places(len(written))
+        self._insert = f"INSERT INTO {self.table} ({', '.join(self.written)}) VALUES "
+
+    def columns(self, alias: str) -> str:
+        """All of them, for a SELECT from a table called `alias`."""
+        return ", ".join(f"{alias}.{name}" for name in self._all)
+
+    def instance(self, row: Row, start: int = 0) -> M:
+        """The instance whose columns begin at `start`."""
+        values = list(row[start : start + self.width])
+        for place, read in self._readers:
+            if values[place] is not None:
+                values[place] = read(values[place])
+        # As Django unpickles one: what `Model.__init__` does for values that come from anywhere is not needed here.
+        instance = self.model.__new__(self.model)
+        instance._state = _state()
+        instance.__dict__.update(zip(self._names, values, strict=True))
+        return instance
+
+    def joined(self, row: Row, start: int) -> M | None:
+        """The same, or None where an outer join found none."""
+        return None if row[start + self._key] is None else self.instance(row, start)
+
+    def values(self, instance: M) -> list[Any]:
+        """What stands in the columns `written`, as the database takes it."""
+        return [
+            value if write is None or value is None else write(value)
+            for value, write in [(get(instance), write) for get, write in self._writers]
+        ]
+
+    def row(self, **given: Any) -> list[Any]:
+        """The same of a new instance with these values, by the fields' attribute names, without making the instance.
+
+        :raises TypeError: there is no such field.
+        """
+        values = [given.pop(name) if name in given else default() for name, default in self._defaults]
+        if given:
+            raise TypeError(f"{self.model.__name__} has no {', '.join(given)}")
+        return [
+            value if write is None or value is None else write(value)
+            for value, (_, write) in zip(values, self._writers, strict=True)
+        ]
+
+    def add(self, rows: Sequence[Sequence[Any]], ending: str = "", *, returning: str = "") -> list[Row]:
+        """Insert them. :param ending: what to do on a conflict. :param returning: the columns to give of each that was."""
+        given: list[Row] = []
+        for start in range(0, len(rows), _ROWS_AT_ONCE):
+            some = rows[start : start + _ROWS_AT_ONCE]
+            statement = f"{self._insert}{', '.join([self._each] * len(some))} {ending}"
+            params = [value for row in some for value in row]
+            if returning:
+                given += fetch(f"{statement} RETURNING {returning}", params)
+            else:
+                change(statement, params)
+        return given
+
+    def add_one(self, row: Sequence[Any], ending: str = "") -> Any:
+        """Insert it; its key, or None where a conflict left it out."""
+        rows = self.add([row], ending, returning=self._all[self._key])
+        return rows[0][0] if rows else None
+
+
+def stored(instance: models.Model, key: Any) -> None:
+    """The instance has a row now, with this key."""
+    instance.pk, instance._state = key, _state()
+
+
+def _state() -> ModelState:
+    state = ModelState()
+    state.adding, state.db = False, DEFAULT_DB_ALIAS
+    return state
+
+
+_shapes: dict[tuple[type[models.Model], tuple[str, ...]], Shape[Any]] = {}
+
+
+def shape(model: type[M], without: tuple[str, ...] = ()) -> Shape[M]:
+    """The columns of a model, found out once."""
+    found = _shapes.get((model, without))
+    if found is None:
+        found = _shapes[model, without] = Shape(model, without)
+    return found
+
+
+# --- values ---------------------------------------------------------------------------------------------------------------
+
+
+_AS_THEY_ARE = (
+    models.CharField,
+    models.TextField,
+    models.IntegerField,
+    models.FloatField,
+    models.BooleanField,
+    models.BinaryField,
+)
+
+
+def _getter(field: _Field) -> Convert:
+    """How a field's value is had of an instance."""
+    if getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False):
+        return lambda instance: field.pre_save(instance, add=True)
+    if field.has_db_default() and not field.has_default():
+        return lambda instance: _without_default(getattr(instance, field.attname))
+    return attrgetter(field.attname)
+
+
+def _default(field: _Field) -> Callable[[], Any]:
+    """What gives a field's value where none is stated."""
+    if getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False):
+        return timezone.now
+    return lambda: _without_default(field.get_default())
+
+
+def _without_default(value: Any) -> Any:
+    stated = getattr(value, "expression", None) if isinstance(value, DatabaseDefault) else None
+    return stated.value if isinstance(stated, Value) else value
+
+
+def _writer(field: _Field) -> Convert | None:
+    """How a value goes to the database; None where it goes as it is."""
+    target: Any = field.target_field if isinstance(field, models.ForeignKey) else field
+    if type(target) is models.JSONField:
+        return lambda value: orjson.dumps(value).decode()
+    if isinstance(target, models.DateTimeField):
+        return _text_of if _on_sqlite() else None
+    if isinstance(target, _AS_THEY_ARE):
+        return None
+    return lambda value: target.get_db_prep_save(value, connection)
+
+
+def _reader(field: _Field) -> Convert | None:
+    """How a value comes from the database; None where it comes as it is."""
+    target: Any = field.target_field if isinstance(field, models.ForeignKey) else field
+    on_sqlite = _on_sqlite()
+    if type(target) is models.JSONField:
+        return _json
+    if isinstance(target, models.DateTimeField):
+        return _moment if on_sqlite else None
+    if isinstance(target, models.BooleanField):
+        return bool if on_sqlite else None
+    if isinstance(target, models.UUIDField):
+        return UUID if on_sqlite else None
+    if isinstance(target, _AS_THEY_ARE):
+        return None
+    column = Col(target.model._meta.db_table, target)
+    steps = [*connection.ops.get_db_converters(column), *column.get_db_converters(connection)]
+    return lambda value: _through(steps, value, column)
+
+
+def _through(steps: Sequence[Callable[..., Any]], value: Any, column: Col) -> Any:
+    for step in steps:
+        value = step(value, column, connection)
+    return value
+
+
+def _moment(value: datetime | str) -> datetime:
+    """SQLite says what type a column is, but not what an expression's is."""
+    return (datetime.fromisoformat(value) if isinstance(value, str) else value).replace(tzinfo=UTC)
+
+
+def _json(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return json.loads(text)
