@@ -14,10 +14,15 @@ from floway.sealing import CannotUnseal
 from floway.wire.errors import InvalidRequest, ServiceError, previous_response_not_found
 from floway.wire.headers import Headers
 from floway.wire.json import JSON, JSONObject
-from responses_app import content, statements
+from responses_app import content, conversing, references, statements
+from responses_app.conversing import Joined
 from responses_app.models import BrokenSnapshot, Snapshot
 
 log = logging.getLogger(__name__)
+
+_MOST_PAIRS = 16
+_LONGEST_NAME = 64
+_LONGEST_TEXT = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +44,18 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What a call stands on: the snapshot it continues, and its request with that snapshot's items put in front."""
+    """What a call stands on: the snapshot it continues, and its request with that snapshot's items put in front.
+
+    :param note: the provider's on the snapshot. :param recalled: its note on the conversation, where no turn has made one yet.
+    :param joined: the named conversation that it belongs to.
+    """
 
     continued: Snapshot | None
     note: JSON | None
     inbound: ResponsesRequest
     items: list[JSON]
+    joined: Joined | None = None
+    recalled: JSON | None = None
 
     def without(self, positions: Collection[int]) -> ResponsesRequest:
         """The request less some of its items; what the conversation remembers stays whole."""
@@ -70,22 +81,93 @@ def validated(body: JSONObject) -> None:
     if not body.get("model"):
         raise InvalidRequest("Missing required parameter: 'model'.", param="model", code="missing_required_parameter")
     need("model", isinstance(body["model"], str), "a string")
-    need("input", isinstance(body.get("input", []), str | list), "a string or a list of items")
-    for name in ("stream", "store"):
+    need("input", isinstance(body.get("input"), str | list | None), "a string or a list of items")
+    for name in ("stream", "store", "background"):
         need(name, isinstance(body.get(name), bool | None), "a boolean")
+    if body.get("background") and body.get("store") is False:
+        raise InvalidRequest("A response in the background must be stored.", param="background", code="background_not_stored")
     for name in ("previous_response_id", "instructions"):
         need(name, isinstance(body.get(name), str | None), "a string")
     need("tools", isinstance(body.get("tools"), list | None), "a list")
-    for index, item in enumerate(body["input"] if isinstance(body.get("input"), list) else ()):
-        if not (isinstance(item, dict) and all(isinstance(item.get(key, ""), str) for key in ("type", "role"))):
-            need(f"input[{index}]", False, "an object whose 'type' and 'role' are strings")
+    if isinstance(body.get("input"), list):
+        checked_items(body["input"], "input")
+    checked_metadata(body.get("metadata"))
+    _check_what_cannot_be(body)
+    if conversation_id(body) is not None:
+        _check_conversation(body)
+
+
+def _check_what_cannot_be(body: JSONObject) -> None:
+    if body.get("prompt") is not None:
+        message = "Prompt templates are kept by another service; send 'instructions' and 'input' themselves."
+        raise InvalidRequest(message, param="prompt", code="unsupported_parameter")
+    options = body.get("background_options")
+    if options is not None and (not isinstance(options, dict) or options not in ({}, {"completion_window": "soonest"})):
+        message = "'background_options' can only be {'completion_window': 'soonest'} here."
+        raise InvalidRequest(message, param="background_options", code="unsupported_parameter")
+
+
+def checked_items(items: list[JSON], param: str) -> None:
+    """Refuse what is no item. A null is as good as nothing.
+
+    :raises InvalidRequest: names the item.
+    """
+    for index, item in enumerate(items):
+        if not (isinstance(item, dict) and all(isinstance(item.get(key), str | None) for key in ("type", "role"))):
+            message = f"'{param}[{index}]' must be an object whose 'type' and 'role' are strings."
+            raise InvalidRequest(message, param=f"{param}[{index}]", code="invalid_type")
+
+
+def checked_metadata(value: JSON) -> dict[str, JSON]:
+    """The caller's own notes on an object.
+
+    :raises InvalidRequest: they are more or longer than the public API takes.
+    """
+    if value is None:
+        return {}
+    ok = isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+    if not ok or len(value) > _MOST_PAIRS:
+        message = f"'metadata' must be an object of at most {_MOST_PAIRS} strings."
+        raise InvalidRequest(message, param="metadata", code="invalid_value")
+    if any(len(key) > _LONGEST_NAME or len(text) > _LONGEST_TEXT for key, text in value.items()):
+        message = f"'metadata' takes names of {_LONGEST_NAME} characters and texts of {_LONGEST_TEXT} at most."
+        raise InvalidRequest(message, param="metadata", code="invalid_value")
+    return dict(value)
+
+
+def conversation_id(body: JSONObject) -> str | None:
+    """The id of the named conversation that the turn belongs to, if any.
+
+    :raises InvalidRequest: it is said in no way that is known.
+    """
+    value = body.get("conversation")
+    stated = value.get("id") if isinstance(value, dict) else value
+    if value is not None and not isinstance(stated, str):
+        message = "'conversation' must be the id of a conversation, or an object with an 'id'."
+        raise InvalidRequest(message, param="conversation", code="invalid_type")
+    return stated
+
+
+def _check_conversation(body: JSONObject) -> None:
+    if body.get("previous_response_id") is not None:
+        message = "'conversation' and 'previous_response_id' cannot both be given."
+        raise InvalidRequest(message, param="conversation", code="mutually_exclusive_parameters")
+    if body.get("store") is False:
+        message = "A response in a conversation must be stored."
+        raise InvalidRequest(message, param="store", code="conversation_not_stored")
 
 
 def input_items(value: JSON) -> list[JSON]:
     """The request's `input` as items; a string is a user's message."""
     if isinstance(value, str):
         return [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": value}]}]
-    return list(value or [])
+    return [_without_nulls(item) for item in value or ()]
+
+
+def _without_nulls(item: JSON) -> JSON:
+    """An item whose type or role is said to be nothing, without saying so."""
+    nulls = [key for key in ("type", "role") if item.get(key, "") is None]
+    return {key: value for key, value in item.items() if key not in nulls} if nulls else item
 
 
 def stand(call: Call) -> Ground:
@@ -95,21 +177,40 @@ def stand(call: Call) -> Ground:
     """
     previous = call.body.get("previous_response_id")
     new = input_items(call.body.get("input"))
+    named = conversation_id(call.body)
+    if named is not None:
+        joined = conversing.join(call.key.pk, named)
+        return _continuing(call, joined.tip, [*joined.waiting, *new], joined)
     if not previous:
-        body = {k: v for k, v in call.body.items() if k != "previous_response_id"}
+        body = _without_references(call.body)
+        if isinstance(body.get("input"), list):
+            body["input"] = new = references.resolved(
+                call.key, ResponsesRequest(call.headers, body), new, None, call.started_at
+            )
         return Ground(None, None, ResponsesRequest(call.headers, body), new)
     snapshot = statements.snapshot(call.key.pk, previous) if "\0" not in previous else None
     if snapshot is None:
         raise previous_response_not_found(previous)
+    return _continuing(call, snapshot, new, None)
+
+
+def _continuing(call: Call, snapshot: Snapshot, new: list[JSON], joined: Joined | None) -> Ground:
     try:
         before, note = content.expand(snapshot), snapshot.metadata()
     except (CannotUnseal, BrokenSnapshot) as error:
         log.exception("response %s cannot be continued", snapshot.pk)
+        named = f"response '{snapshot.response_id}'" if joined is None else f"'{joined.public_id}'"
         raise ServiceError(
-            f"The stored conversation of response '{previous}' is damaged and cannot be continued.",
+            f"The stored conversation of {named} is damaged and cannot be continued.",
             code="conversation_damaged",
             permanent=True,
         ) from error
-    items = before + new
-    body = {k: v for k, v in call.body.items() if k != "previous_response_id"} | {"input": items}
-    return Ground(snapshot, note, ResponsesRequest(call.headers, body, continued_items=len(before)), items)
+    items = before + references.resolved(call.key, ResponsesRequest(call.headers, call.body), new, snapshot, call.started_at)
+    request = ResponsesRequest(call.headers, {**_without_references(call.body), "input": items}, continued_items=len(before))
+    if joined is not None and not note:
+        return Ground(snapshot, None, request, items, joined, recalled=snapshot.conversation.note)
+    return Ground(snapshot, note, request, items, joined)
+
+
+def _without_references(body: JSONObject) -> dict[str, JSON]:
+    return {key: value for key, value in body.items() if key not in {"previous_response_id", "conversation"}}

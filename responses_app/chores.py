@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils import timezone
 
-from responses_app import capturing
+from responses_app import background, capturing, idempotency
 
 
 def forget_payloads(_: str) -> None:
@@ -12,4 +12,4 @@ def forget_payloads(_: str) -> None:
     capturing.forget_old(timezone.now())
 
 
-JOBS = (forget_payloads,)
+JOBS = (forget_payloads, background.sweep, idempotency.sweep)

@@ -31,7 +31,7 @@ _INCLUDABLE = frozenset(
 _OUTPUT_PREFIXES = {"function_call_output": "fco", "custom_tool_call_output": "ctco"}
 
 
-def identified(items: Sequence[JSON], owner: int) -> list[dict[str, Any]]:
+def identified(items: Sequence[JSON], owner: int | str) -> list[dict[str, Any]]:
     """The items, complete, each with an id: its own, or one made of what it says and how often that was said before.
 
     :param owner: the conversation that they belong to; elsewhere the same words have another id.
@@ -71,7 +71,7 @@ def complete(item: JSON, item_id: str) -> dict[str, Any]:
 def _parts(content: JSON, role: str) -> list[JSON]:
     if isinstance(content, str):
         content = [{"type": "output_text" if role == "assistant" else "input_text", "text": content}]
-    return [_part(part) for part in content or []]
+    return [_part(part) for part in content] if isinstance(content, list) else []
 
 
 def _part(part: JSON) -> JSON:
@@ -118,13 +118,7 @@ class Page:
         # Backwards from where the caller stands, unless it said where to begin.
         backwards = self.before is not None and self.after is None
         data = found[-self.limit :] if backwards else found[: self.limit]
-        return {
-            "object": "list",
-            "data": data,
-            "first_id": data[0]["id"] if data else None,
-            "last_id": data[-1]["id"] if data else None,
-            "has_more": len(found) > len(data),
-        }
+        return {**whole_list(data), "has_more": len(found) > len(data)}
 
     @staticmethod
     def _place(items: Sequence[dict[str, Any]], item_id: str, param: str) -> int:
@@ -132,6 +126,17 @@ class Page:
             if item["id"] == item_id:
                 return place
         raise InvalidRequest(f"'{param}' names no item of this list.", param=param, code="invalid_value")
+
+
+def whole_list(data: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """A list object that leaves nothing out."""
+    return {
+        "object": "list",
+        "data": data,
+        "first_id": data[0]["id"] if data else None,
+        "last_id": data[-1]["id"] if data else None,
+        "has_more": False,
+    }
 
 
 def checked_include(query: QueryDict) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from django.conf import settings
@@ -132,7 +132,9 @@ class Turn:
         """Claim the turn; returns who may serve it."""
         ground, call = self._ground, self.call
         for _ in range(_CLAIM_TRIES):
-            identity = self._identify(None)
+            identity = self._identify(ground.recalled)
+            if ground.recalled is not None:
+                identity = replace(identity, recall_key=None)  # it is known already which conversation this is
             known = claims.known(call.key, identity, ground.continued)
             if known is not None and known.recalled:
                 identity = self._identify(known.conversation.note)
@@ -356,6 +358,7 @@ class Turn:
             continued=self._ground.continued,
             stored=self.store,
             note=note,
+            joined=self._ground.joined,
             answer=self._answer(terminal) if self.store else None,
             learnt=self._learnt,
         )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from floway.resealing import SealedColumn
-from responses_app import answers, capturing, content, keepsakes
-from responses_app.models import Item, Keepsake, Payload, Snapshot
+from responses_app import answers, background, capturing, content, conversing, journal, keepsakes
+from responses_app.models import BackgroundResponse, EventBatch, Item, Keepsake, NamedConversation, Payload, Snapshot
 
 COLUMNS = [
     SealedColumn(
@@ -19,4 +19,9 @@ COLUMNS = [
     ),
     SealedColumn(Snapshot, "answer", purpose=answers.PURPOSE, known_by=("response_id",), owner=answers.owner_of),
     SealedColumn(Payload, "sealed", purpose=capturing.PURPOSE, known_by=("pk",), owner=str),
+    SealedColumn(
+        BackgroundResponse, "sealed", purpose=background.PURPOSE, known_by=("response_id",), owner=background.owner_of
+    ),
+    SealedColumn(EventBatch, "sealed", purpose=journal.PURPOSE, known_by=("response_id", "first"), owner=journal.owner_of),
+    SealedColumn(NamedConversation, "sealed", purpose=conversing.PURPOSE, known_by=("public_id",), owner=conversing.owner_of),
 ]

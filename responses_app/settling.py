@@ -15,9 +15,10 @@ from floway.durability import waiting_at_most
 from floway.providers.contract import Keepsake, QuotaWindow, SnapshotNote
 from floway.wire.fold import Terminal
 from floway.wire.json import JSON
-from responses_app import claims, content, keepsakes, limits, statements
+from responses_app import claims, content, conversing, keepsakes, limits, statements
 from responses_app.claims import Claim
 from responses_app.clock import Clock
+from responses_app.conversing import Joined
 from responses_app.models import Conversation, Exchange, Snapshot
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class Outcome:
 
     :param items: the conversation's items before the turn, then its new input.
     :param stored: False where the caller asked that no content be kept.
+    :param joined: the named conversation that the turn is part of.
     :param answer: the sealed answer, for the snapshot that is stored.
     """
 
@@ -66,6 +68,7 @@ class Outcome:
     stored: bool
     note: SnapshotNote | None
     answer: bytes | None = None
+    joined: Joined | None = None
     learnt: Learnt | None = None
 
 
@@ -88,6 +91,8 @@ def settle(claim: Claim, outcome: Outcome) -> None:
         generation = current if compacted else claim.generation
         _add_snapshot(claim, outcome, place, generation, compacted=compacted)
         claims.keep(exchange)
+        if outcome.joined is not None:
+            conversing.advance(outcome.joined, outcome.response_id, [*outcome.items[outcome.joined.tip.length :], *output])
         if outcome.learnt is not None:
             outcome.learnt.write(exchange.finished_at or exchange.started_at)
         limits.ended(exchange)

@@ -61,7 +61,7 @@ _DEFAULTS: dict[str, JSON] = {
     "metadata": {},
 }
 # Not among the keys every client expects, but a caller that sent one looks for it.
-_ECHOED_IF_SENT = ("user", "prompt", "prompt_cache_retention")
+_ECHOED_IF_SENT = ("user", "prompt", "prompt_cache_retention", "conversation")
 _STATUS = {COMPLETED: "completed", INCOMPLETE: "incomplete", FAILED: "failed", QUEUED: "queued"}
 _ID_PREFIXES = {
     "message": "msg",
@@ -90,6 +90,8 @@ def echoed(request: JSONObject) -> dict[str, JSON]:
     base = {key: said.get(key, _DEFAULTS.get(key)) for key in PUBLIC_RESPONSE_KEYS}
     base |= {key: said[key] for key in _ECHOED_IF_SENT if key in said}
     base["tools"] = [_complete_tool(tool) for tool in base["tools"]] if isinstance(base["tools"], list) else []
+    if isinstance(base.get("conversation"), str):
+        base["conversation"] = {"id": base["conversation"]}
     if isinstance(base["text"], dict):
         base["text"] = {**_DEFAULTS["text"], **base["text"]}
     return base

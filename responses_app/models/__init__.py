@@ -7,19 +7,26 @@ its segment; going on from any older one opens a new segment there. So a turn wr
 `chain` is a keyed hash over all items up to a point: a caller that sends its history anew is recognised by it.
 """
 
+from responses_app.models.background import BackgroundResponse, EventBatch
 from responses_app.models.content import Item, Provenance, Segment, SegmentEntry
 from responses_app.models.conversations import Conversation, Keepsake, RecallKey
 from responses_app.models.exchanges import Exchange, ExchangeQuerySet, Payload
+from responses_app.models.idempotency import IdempotentRequest
+from responses_app.models.named import NamedConversation
 from responses_app.models.snapshots import BrokenSnapshot, Snapshot, SnapshotQuerySet
 from responses_app.models.workers import Worker, WorkerQuerySet
 
 __all__ = [
+    "BackgroundResponse",
     "BrokenSnapshot",
     "Conversation",
+    "EventBatch",
     "Exchange",
     "ExchangeQuerySet",
+    "IdempotentRequest",
     "Item",
     "Keepsake",
+    "NamedConversation",
     "Payload",
     "Provenance",
     "RecallKey",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -11,7 +14,11 @@ from rest_framework.views import APIView
 from accounts.models import ApiKey
 from floway.wire.errors import NotFound
 from responses_app.clock import SYSTEM_CLOCK, Clock
-from responses_app.http import FirstRenderer, KeyAuthentication, plain_error
+from responses_app.http import NO_STORE, EventStream, FirstRenderer, KeyAuthentication, plain_error
+from responses_app.journal import Follower
+from responses_app.watching import Watch, Watched
+
+DROPPED_HEADER = "x-floway-dropped-parameters"
 
 
 class ApiView(APIView):
@@ -31,6 +38,19 @@ class ApiView(APIView):
     def default_response_headers(self) -> dict[str, str]:
         """None: `allow` belongs on a 405, and what varies is said with each answer."""
         return {}
+
+
+def event_stream(pieces: Iterable[bytes], told: Mapping[str, str]) -> EventStream:
+    """An answer of events."""
+    headers = {**NO_STORE, "x-accel-buffering": "no", **told}
+    return EventStream(pieces, content_type="text/event-stream; charset=utf-8", headers=headers)
+
+
+def followed(request: Request, follower: Follower, told: Mapping[str, str]) -> EventStream:
+    """The events of a response in the background, for as long as the caller listens."""
+    gone = threading.Event()
+    watch = Watch(request._request.META, gone.set, settings.FLOWAY_MAX_STREAM_SECONDS)
+    return event_stream(Watched(follower.pieces(gone.is_set), watch), told)
 
 
 def unknown_url(request: HttpRequest, *_: Any, **__: Any) -> HttpResponse:

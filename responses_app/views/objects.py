@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.http import QueryDict
+from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -9,21 +11,26 @@ from floway.wire.errors import InvalidRequest
 from responses_app import retrieving
 from responses_app.http import NO_STORE
 from responses_app.listing import Page, checked_include
-from responses_app.views.base import ApiView
+from responses_app.views.base import DROPPED_HEADER, ApiView, followed
+
+_DIGITS = 9
 
 
 class ResponseView(ApiView):
     """`/v1/responses/{id}`."""
 
-    def get(self, request: Request, response_id: str) -> Response:
-        """The response as it was answered."""
-        checked_include(request.query_params)
+    def get(self, request: Request, response_id: str) -> HttpResponseBase:
+        """The response as it was answered or as it stands, or its events."""
+        query = request.query_params
+        checked_include(query)
+        stream, after = _flag(query, "stream"), _number(query, "starting_after")
+        if after is not None and not stream:
+            raise InvalidRequest("'starting_after' needs 'stream=true'.", param="starting_after", code="invalid_value")
         found = retrieving.find(self.key_of(request).pk, response_id)
-        if request.query_params.get("stream") == "true":
-            raise InvalidRequest(
-                "Only a response made with 'background' can be streamed again.", param="stream", code="not_streamable"
-            )
-        return Response(retrieving.response(found), headers=NO_STORE)
+        told = {DROPPED_HEADER: ", ".join(found.row.dropped)} if found.row is not None and found.row.dropped else {}
+        if stream:
+            return followed(request, retrieving.follower(found, -1 if after is None else after, self.clock), told)
+        return Response(retrieving.response(found), headers={**NO_STORE, **told})
 
     def delete(self, request: Request, response_id: str) -> Response:
         """Make it unknown."""
@@ -46,8 +53,8 @@ class CancelView(ApiView):
 
     def post(self, request: Request, response_id: str) -> Response:
         """End a response in the background."""
-        retrieving.find(self.key_of(request).pk, response_id)
-        raise InvalidRequest("Cannot cancel a synchronous response.", param="response_id", code="not_cancellable")
+        found = retrieving.find(self.key_of(request).pk, response_id)
+        return Response(retrieving.cancel(found, self.clock.now()), headers=NO_STORE)
 
 
 class InputTokensView(ApiView):
@@ -59,3 +66,17 @@ class InputTokensView(ApiView):
             "Input tokens cannot be counted here: the upstream tells them with its answer alone. See 'usage' of a response.",
             code="input_tokens_not_supported",
         )
+
+
+def _flag(query: QueryDict, name: str) -> bool:
+    value = query.get(name, "false").lower()
+    if value not in {"true", "false"}:
+        raise InvalidRequest(f"'{name}' must be 'true' or 'false'.", param=name, code="invalid_value")
+    return value == "true"
+
+
+def _number(query: QueryDict, name: str) -> int | None:
+    value = query.get(name)
+    if value is not None and not (value.isascii() and value.isdigit() and len(value) <= _DIGITS):
+        raise InvalidRequest(f"'{name}' must be the number of an event.", param=name, code="invalid_value")
+    return None if value is None else int(value)

@@ -10,16 +10,18 @@ from rest_framework.response import Response
 
 from floway.providers.contract import Action
 from floway.wire.errors import ApiError
-from responses_app.acceptance import Call
-from responses_app.http import NO_STORE, EventStream, all_headers, callers_headers, read_json_object
+from floway.wire.replaying import stream_of
+from responses_app import background, idempotency, limits, retrieving
+from responses_app.acceptance import Call, stand, validated
+from responses_app.http import NO_STORE, all_headers, callers_headers, read_json_object
 from responses_app.pipeline import Turn, TurnLimits
-from responses_app.views.base import ApiView
+from responses_app.views.base import DROPPED_HEADER, ApiView, event_stream, followed
 from responses_app.watching import Watch, Watched
 
 _LAST_WRITE_SECONDS = 10
 """What a caller gets beyond the deadline to read the end of its stream."""
-DROPPED_HEADER = "x-floway-dropped-parameters"
 DEGRADED_HEADER = "x-floway-degraded"
+_REPLAYED = {"idempotent-replayed": "true"}
 
 
 class UpgradeRequired(ApiError):
@@ -60,6 +62,10 @@ class ResponsesView(TurnView):
     def post(self, request: Request) -> HttpResponseBase:
         """One turn, streamed or whole."""
         turn = self.accept(request, Action.GENERATE, TurnLimits.of_responses())
+        if (found := idempotency.earlier(turn.call, turn.response_id)) is not None:
+            return self.again(request, found, streamed=turn.call.body.get("stream") is True)
+        if turn.call.body.get("background") is True:
+            return self.in_background(request, turn)
         if turn.call.body.get("stream") is not True:
             return self.whole(turn)
         watch = _watch(turn)
@@ -68,11 +74,26 @@ class ResponsesView(TurnView):
         except BaseException:
             watch.close()
             raise
-        return EventStream(
-            Watched(turn.stream(), watch),
-            content_type="text/event-stream; charset=utf-8",
-            headers={**NO_STORE, "x-accel-buffering": "no", **_told(turn)},
-        )
+        return event_stream(Watched(turn.stream(), watch), _told(turn))
+
+    def again(self, request: Request, found: retrieving.Found, *, streamed: bool) -> HttpResponseBase:
+        """What the caller was answered, or would have been."""
+        if streamed and found.row is not None:
+            return followed(request, retrieving.follower(found, -1, self.clock), _REPLAYED)
+        response = retrieving.response(found)
+        if streamed:
+            return event_stream(stream_of(response), _REPLAYED)
+        return Response(response, headers={**NO_STORE, **_REPLAYED})
+
+    def in_background(self, request: Request, turn: Turn) -> HttpResponseBase:
+        """Answered at once: with the object as it stands, or with the events from the first."""
+        validated(turn.call.body)
+        limits.permit(turn.call.key, turn.call.body["model"])
+        row = background.start(turn, stand(turn.call).continued)
+        found = retrieving.Found(row.response_id, None, row)
+        if turn.call.body.get("stream") is True:
+            return followed(request, retrieving.follower(found, -1, self.clock), {})
+        return Response(retrieving.response(found), headers=NO_STORE)
 
     def get(self, request: Request) -> HttpResponseBase:
         """A WebSocket's handshake, not served: 426."""

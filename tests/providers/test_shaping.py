@@ -14,9 +14,10 @@ from tests.providers.factories import OFFICIAL, make_body, make_provider, send, 
 
 REFUSED = {
     "max_output_tokens": 5, "temperature": 0.5, "top_p": 1, "frequency_penalty": 0, "presence_penalty": 0, "user": "u",
-    "metadata": {"a": "b"}, "safety_identifier": "s", "prompt_cache_retention": "24h", "prompt_cache_options": {},
-    "truncation": "auto", "stream_options": {"include_obfuscation": False}, "background": True,
+    "safety_identifier": "s", "prompt_cache_retention": "24h", "prompt_cache_options": {},
+    "truncation": "auto", "stream_options": {"include_obfuscation": False},
 }  # fmt: skip
+GATEWAYS_OWN = {"background": True, "conversation": {"id": "conv_a"}, "metadata": {"a": "b"}}
 
 
 @pytest.mark.parametrize("field", REFUSED)
@@ -24,6 +25,13 @@ def test_what_the_backend_refuses_is_left_out_and_said(field: str) -> None:
     sent = send(make_body(**{field: REFUSED[field]}))
     assert field not in sent.body
     assert sent.dropped == {field: True}
+
+
+@pytest.mark.parametrize("field", GATEWAYS_OWN)
+def test_what_the_gateway_sees_to_itself_goes_no_further_and_costs_the_caller_nothing(field: str) -> None:
+    sent = send(make_body(**{field: GATEWAYS_OWN[field]}))
+    assert field not in sent.body
+    assert sent.dropped == {field: False}
 
 
 @pytest.mark.parametrize("field", REFUSED)

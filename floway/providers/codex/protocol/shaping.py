@@ -14,10 +14,8 @@ from floway.wire.json import JSON, JSONObject
 # `Unsupported parameter: …`, as publicly reported. The list is of what is known to be refused; anything else passes.
 _REFUSED = frozenset(
     {
-        "background",
         "frequency_penalty",
         "max_output_tokens",
-        "metadata",
         "presence_penalty",
         "prompt_cache_options",
         "prompt_cache_retention",
@@ -29,8 +27,15 @@ _REFUSED = frozenset(
         "user",
     }
 )
+_AS_IF_UNSAID = (("truncation", "disabled"),)
+"""What the upstream does anyway: leaving it out costs the caller nothing."""
 # The gateway keeps these promises itself, so the caller loses nothing.
-_GATEWAYS_OWN = frozenset({"previous_response_id"})
+_GATEWAYS_OWN = {
+    "background": "the gateway runs it in the background itself",
+    "conversation": "already expanded by the gateway",
+    "metadata": "kept and told by the gateway",
+    "previous_response_id": "already expanded by the gateway",
+}
 _ALWAYS: JSONObject = {"store": False, "stream": True}
 _DEFAULTS: JSONObject = {"tool_choice": "auto", "parallel_tool_calls": True}
 
@@ -66,13 +71,11 @@ def shape(callers: JSONObject, profile: Profile, *, official: bool, compact: boo
 
 def _dropped(callers: JSONObject, spared: tuple[str, ...]) -> tuple[Change, ...]:
     return tuple(
-        Change(ChangeKind.DROPPED, name, "the upstream does not accept it", refusable=True)
+        Change(ChangeKind.DROPPED, name, "the upstream does not accept it", refusable=(name, value) not in _AS_IF_UNSAID)
         for name, value in callers.items()
         if name in _REFUSED and name not in spared and value is not None
     ) + tuple(
-        Change(ChangeKind.DROPPED, name, "already expanded by the gateway")
-        for name in _GATEWAYS_OWN
-        if callers.get(name) is not None
+        Change(ChangeKind.DROPPED, name, reason) for name, reason in _GATEWAYS_OWN.items() if callers.get(name) is not None
     )
 
 
