@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from accounts.models import ApiKey
 from floway.providers.contract import Action, ResponsesRequest
@@ -31,6 +31,7 @@ class Call:
 
     :param headers: the caller's, secrets and private ones already removed.
     :param environ: the server's view of the connection, for whoever watches it.
+    :param recall: what the connection itself remembers of a response that is not stored.
     """
 
     request_id: str
@@ -40,6 +41,8 @@ class Call:
     action: Action
     started_at: datetime
     environ: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    transport: Literal["http", "websocket"] = "http"
+    recall: Callable[[str], list[JSON] | None] = field(default=lambda _: None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,35 +183,42 @@ def stand(call: Call) -> Ground:
     named = conversation_id(call.body)
     if named is not None:
         joined = conversing.join(call.key.pk, named)
-        return _continuing(call, joined.tip, [*joined.waiting, *new], joined)
+        return _continuing(call, joined.tip, None, [*joined.waiting, *new], joined)
     if not previous:
         body = _without_references(call.body)
         if isinstance(body.get("input"), list):
-            body["input"] = new = references.resolved(
-                call.key, ResponsesRequest(call.headers, body), new, None, call.started_at
-            )
-        return Ground(None, None, ResponsesRequest(call.headers, body), new)
-    snapshot = statements.snapshot(call.key.pk, previous) if "\0" not in previous else None
-    if snapshot is None:
+            request = ResponsesRequest(call.headers, body, transport=call.transport)
+            body["input"] = new = references.resolved(call.key, request, new, None, call.started_at)
+        return Ground(None, None, ResponsesRequest(call.headers, body, transport=call.transport), new)
+    recalled = call.recall(previous)
+    stored = recalled is None
+    snapshot = statements.snapshot(call.key.pk, previous, stored=stored) if "\0" not in previous else None
+    if snapshot is None and recalled is None:
         raise previous_response_not_found(previous)
-    return _continuing(call, snapshot, new, None)
+    return _continuing(call, snapshot, recalled, new, None)
 
 
-def _continuing(call: Call, snapshot: Snapshot, new: list[JSON], joined: Joined | None) -> Ground:
+def _continuing(
+    call: Call, snapshot: Snapshot | None, recalled: list[JSON] | None, new: list[JSON], joined: Joined | None
+) -> Ground:
+    """Behind a snapshot's items; `recalled` are those that the connection remembers where the database has no content."""
     try:
-        before, note = content.expand(snapshot), snapshot.metadata()
+        note = snapshot.metadata() if snapshot is not None else None
+        before = content.expand(snapshot) if snapshot is not None and recalled is None else recalled or []
     except (CannotUnseal, BrokenSnapshot) as error:
-        log.exception("response %s cannot be continued", snapshot.pk)
-        named = f"response '{snapshot.response_id}'" if joined is None else f"'{joined.public_id}'"
+        named = f"'{joined.public_id}'" if joined is not None else f"response '{call.body['previous_response_id']}'"
+        log.exception("the conversation of %s cannot be continued", named)
         raise ServiceError(
             f"The stored conversation of {named} is damaged and cannot be continued.",
             code="conversation_damaged",
             permanent=True,
         ) from error
-    items = before + references.resolved(call.key, ResponsesRequest(call.headers, call.body), new, snapshot, call.started_at)
-    request = ResponsesRequest(call.headers, {**_without_references(call.body), "input": items}, continued_items=len(before))
+    said = ResponsesRequest(call.headers, call.body, transport=call.transport)
+    items = before + references.resolved(call.key, said, new, snapshot, call.started_at)
+    body = {**_without_references(call.body), "input": items}
+    request = ResponsesRequest(call.headers, body, len(before), call.transport)
     if joined is not None and not note:
-        return Ground(snapshot, None, request, items, joined, recalled=snapshot.conversation.note)
+        return Ground(snapshot, None, request, items, joined, recalled=joined.tip.conversation.note)
     return Ground(snapshot, note, request, items, joined)
 
 

@@ -120,7 +120,14 @@ def read_json_object(request: HttpRequest, limit: int) -> JSONObject:
     :raises BodyTooLarge, UnsupportedEncoding, InvalidRequest: see there.
     """
     encoding = request.headers.get("content-encoding", "").strip().lower()
-    body = _inflated(_read(request, limit), encoding, limit)
+    return json_object(_inflated(_read(request, limit), encoding, limit))
+
+
+def json_object(body: bytes) -> JSONObject:
+    """What a caller sent, as a JSON object.
+
+    :raises BodyTooLarge, InvalidRequest: see there.
+    """
     if len(body) > _MOST_NODES and body.count(b"{") + body.count(b"[") > _MOST_NODES:
         raise BodyTooLarge(f"The request body has more than {_MOST_NODES} objects and lists.")
     try:
@@ -227,12 +234,15 @@ def is_dialect(headers: Headers) -> bool:
     return any(registry.get(slug).recognises(headers) for slug in registry.slugs())
 
 
+def told_status(error: ApiError, *, dialect: bool) -> int:
+    """The status to answer with: official clients retry most 4xx as if they could pass, so they get 400 for what cannot."""
+    return 400 if dialect and error.is_permanent and error.http_status != _RATE_LIMITED else error.http_status
+
+
 def error_response(error: ApiError, *, dialect: bool) -> Response:
-    """The envelope; official clients retry most 4xx as if they could pass, so they are told 400 for what cannot."""
+    """The envelope."""
     log.info("%s %s: %s", error.http_status, error.code, error.message)
-    status = error.http_status
-    if dialect and error.is_permanent and status != _RATE_LIMITED:
-        status = 400
+    status = told_status(error, dialect=dialect)
     return Response(error.envelope(), status=status, headers={**error.headers(), **NO_STORE})
 
 

@@ -89,6 +89,9 @@ class Turn:
         self._learnt: settling.Learnt | None = None
         self._kept = False
         self.official_headers: tuple[HeaderLine, ...] = ()
+        self.official_events: tuple[JSONObject, ...] = ()
+        self.remains: list[JSON] | None = None
+        """What the conversation consists of after the turn; None where it came to no good end."""
 
     def _new_exchange(self) -> Exchange:
         call = self.call
@@ -174,6 +177,7 @@ class Turn:
         self._held: Held = begun.held
         self.upstream: UpstreamResponse = begun.upstream
         self.official_headers = begun.notes.for_official_callers
+        self.official_events = begun.notes.events_for_official_callers
         assert self._claim is not None  # noqa: S101 - a turn is sent after it is claimed
         self._learnt = settling.Learnt(
             credential_id=begun.held.account.credential_id,
@@ -185,6 +189,11 @@ class Turn:
     def _note_state(self, failure: Failure) -> None:
         """A failure inside an answer that had begun well says of the login what a refusal says."""
         states.failed(self._held.account.credential_id, failure, expected=self._held.fingerprint, now=self.clock.now())
+
+    @property
+    def is_over(self) -> bool:
+        """Is its end written? What is still to be told is the last of it."""
+        return self.exchange.status != Status.IN_FLIGHT
 
     @property
     def seconds_left(self) -> float:
@@ -328,6 +337,8 @@ class Turn:
         exchange.status = Status.COMPLETED if terminal.type == "response.completed" else Status.INCOMPLETE
         exchange.http_status = 200
         self._note_usage(terminal)
+        window = content.after_compaction(self._ground.items, terminal.output)
+        self.remains = [*self._ground.items, *terminal.output] if window is None else window
         try:
             return settling.settle_within(self._claim, self._outcome(terminal, self._claim), self.clock)
         except Exception:

@@ -32,13 +32,16 @@ def _snapshot() -> str:
     return (
         f"SELECT {snapshot.columns('s')}, {conversation.columns('c')}"
         f" FROM {snapshot.table} s JOIN {conversation.table} c ON c.id = s.conversation_id"
-        " WHERE s.response_id = %s AND s.api_key_id = %s AND s.stored AND s.deleted_at IS NULL"
+        " WHERE s.response_id = %s AND s.api_key_id = %s AND s.stored = %s AND s.deleted_at IS NULL"
     )
 
 
-def snapshot(api_key_id: int, response_id: str) -> Snapshot | None:
-    """The snapshot that this key may name so, see `SnapshotQuerySet.visible_to`; its conversation is joined."""
-    rows = sql.fetch(_snapshot(), [response_id, api_key_id])
+def snapshot(api_key_id: int, response_id: str, *, stored: bool = True) -> Snapshot | None:
+    """The snapshot that this key may name so, see `SnapshotQuerySet.visible_to`; its conversation is joined.
+
+    :param stored: False finds the record of a turn whose content is elsewhere.
+    """
+    rows = sql.fetch(_snapshot(), [response_id, api_key_id, stored])
     if not rows:
         return None
     snapshots = _routing()

@@ -9,12 +9,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from floway.providers.contract import Action
-from floway.wire.errors import ApiError
 from floway.wire.replaying import stream_of
 from responses_app import background, idempotency, limits, retrieving
 from responses_app.acceptance import Call, stand, validated
 from responses_app.http import NO_STORE, all_headers, callers_headers, read_json_object
 from responses_app.pipeline import Turn, TurnLimits
+from responses_app.sockets.door import opened
 from responses_app.views.base import DROPPED_HEADER, ApiView, event_stream, followed
 from responses_app.watching import Watch, Watched
 
@@ -22,14 +22,6 @@ _LAST_WRITE_SECONDS = 10
 """What a caller gets beyond the deadline to read the end of its stream."""
 DEGRADED_HEADER = "x-floway-degraded"
 _REPLAYED = {"idempotent-replayed": "true"}
-
-
-class UpgradeRequired(ApiError):
-    """426: official clients fall back to plain HTTP at once."""
-
-    status = 426
-    type = "invalid_request_error"
-    default_code = "websocket_not_supported"
 
 
 class TurnView(ApiView):
@@ -96,9 +88,9 @@ class ResponsesView(TurnView):
         return Response(retrieving.response(found), headers=NO_STORE)
 
     def get(self, request: Request) -> HttpResponseBase:
-        """A WebSocket's handshake, not served: 426."""
+        """A WebSocket."""
         if request.headers.get("upgrade", "").lower() == "websocket":
-            raise UpgradeRequired("WebSocket is not served here; use POST.")
+            return opened(request._request, self.key_of(request), self.clock)
         return self.http_method_not_allowed(request)
 
 

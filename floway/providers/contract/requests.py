@@ -133,11 +133,13 @@ class AnswerNotes:
 
     :param ids: what the upstream calls this exchange, for the operator.
     :param for_official_callers: header lines that official clients of the dialect are shown.
+    :param events_for_official_callers: events that say the same on a connection whose headers are long gone.
     :param keepsake: to be shown again on a later turn, whatever becomes of this one.
     """
 
     ids: Mapping[str, str]
     for_official_callers: tuple[HeaderLine, ...] = ()
+    events_for_official_callers: tuple[JSONObject, ...] = ()
     keepsake: Keepsake | None = None
 
 

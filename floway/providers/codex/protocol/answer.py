@@ -15,13 +15,15 @@ _LONGEST_TURN_STATE = 16 * 1024
 def read(turn: TurnNote | None, headers: Headers) -> AnswerNotes:
     """The backend's ids, and the state that it wants to see again within the turn.
 
-    The official client returns that state on every further request of the same turn, and never on another turn's.
+    The official client returns that state on every further request of the same turn, and never on another turn's. On a
+    WebSocket it ignores the handshake's header and wants an event.
     """
     ids = {name: value for name in _IDS if (value := word(headers.get(name)))}
     state = headers.get(TURN_STATE)
     if turn is None or state is None or not _can_be_sent(state):
         return AnswerNotes(ids)
-    return AnswerNotes(ids, ((TURN_STATE, state),), Keepsake(turn.turn_id, state))
+    event = {"type": "response.metadata", "headers": {TURN_STATE: state}}
+    return AnswerNotes(ids, ((TURN_STATE, state),), (event,), Keepsake(turn.turn_id, state))
 
 
 def _can_be_sent(state: str) -> bool:
