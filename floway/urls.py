@@ -9,7 +9,7 @@ from django.views.generic import RedirectView
 from floway import health
 from floway.console import errors
 from floway.wire.errors import InvalidRequest, ServiceError
-from responses_app import http, views
+from responses_app import dialects, http, views
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
@@ -18,6 +18,7 @@ urlpatterns = [
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("v1/", include("responses_app.urls")),
+    *dialects.urlpatterns(),
 ]
 
 

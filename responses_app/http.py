@@ -42,7 +42,9 @@ _PIECE = 256 * 1024
 _ZSTD_PIECE = 1024
 """Four bytes can stand for 128 KB: this much is 32 MB at the worst, after which the limit is looked at."""
 _LARGEST_ZSTD_WINDOW = 8 * 1024 * 1024
-_RATE_LIMITED = 429
+_RATE_LIMITED, _UPGRADE, _IN_VAIN = 429, 426, 400
+_LATER = 424
+"""Failed dependency: what the official clients try again, six times and no more."""
 _SECRET_HEADERS = frozenset({"authorization", "x-api-key", "cookie", "proxy-authorization"})
 _OWN_PREFIX = "x-floway-"
 _UNDERSCORED = "HTTP_X_FLOWAY_UNDERSCORED"
@@ -235,8 +237,15 @@ def is_dialect(headers: Headers) -> bool:
 
 
 def told_status(error: ApiError, *, dialect: bool) -> int:
-    """The status to answer with: official clients retry most 4xx as if they could pass, so they get 400 for what cannot."""
-    return 400 if dialect and error.is_permanent and error.http_status != _RATE_LIMITED else error.http_status
+    """The status to answer with.
+
+    Official clients retry most 4xx as if they could pass, so they are told 400 for what cannot. A 5xx they try thirty times
+    over, any other 4xx six times, at the pace that `retry-after` sets: so that is what they get for what may pass.
+    """
+    status = error.http_status
+    if not dialect or status in {_RATE_LIMITED, _UPGRADE}:
+        return status
+    return _IN_VAIN if error.is_permanent else _LATER if status >= 500 else status
 
 
 def error_response(error: ApiError, *, dialect: bool) -> Response:
@@ -250,7 +259,10 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response:
     """DRF's hook: every exception of an API view ends here."""
     request: Request | None = context.get("request")
     headers = all_headers(request._request) if request is not None else Headers()
-    response = error_response(as_api_error(error), dialect=is_dialect(headers))
+    dialect = is_dialect(headers)
+    response = error_response(as_api_error(error), dialect=dialect)
+    if dialect and headers.get("upgrade") == "websocket":
+        response.status_code = _UPGRADE  # it shows nobody what a refused handshake says; its POST will be told the same
     if isinstance(error, exceptions.MethodNotAllowed):
         response["allow"] = ", ".join(context["view"].allowed_methods)
     return response

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -55,7 +56,7 @@ class Handed(Iterator[bytes]):
         self._socket.hand_over(self._head)
         with HOUSE.lodging(self._session.leave):
             self._session.run()
-        raise ConnectionResetError("the WebSocket has ended")
+        raise ConnectionResetError(errno.ECONNRESET, "the WebSocket has ended")
 
     def close(self) -> None:
         """The answer is over, whether it began or not."""

@@ -16,6 +16,8 @@ from floway.providers.contract import (
     Catalogue,
     Change,
     ChangeKind,
+    DialectAction,
+    DialectRoute,
     Entropy,
     Failure,
     FailureKind,
@@ -72,6 +74,12 @@ class EchoProvider:
 
     def recognises(self, headers: Headers) -> bool:
         return "x-echo" in headers
+
+    def dialect_routes(self) -> Sequence[DialectRoute]:
+        return (DialectRoute("echo/manners", DialectAction.DOCUMENT),)
+
+    def dialect_document(self, path: str, headers: Headers) -> JSON:
+        return {"path": path}
 
     def identify(
         self, inbound: ResponsesRequest, continued: JSON | None, recalled: JSON | None, started_at: datetime, entropy: Entropy

@@ -138,12 +138,6 @@ def test_permanent_faults_are_400_for_the_official_client_which_retries_the_rest
     assert unknown_key.error["code"] == "invalid_api_key"
 
 
-def test_a_websocket_is_answered_426_so_that_the_official_client_falls_back_at_once(gateway: Gateway) -> None:
-    handshake = {"connection": "Upgrade", "upgrade": "websocket", "sec_websocket_version": "13", "sec_websocket_key": "eA=="}
-    assert gateway.get("/v1/responses", **handshake).status == 426
-    assert gateway.get("/v1/responses", **handshake, **OFFICIAL).status == 426
-
-
 @pytest.mark.parametrize("streamed", [True, False])
 def test_every_answer_forbids_caching_and_names_its_request(gateway: Gateway, streamed: bool) -> None:
     replies = [

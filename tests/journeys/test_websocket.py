@@ -225,7 +225,7 @@ def test_a_socket_is_opened_by_a_key_alone_and_for_nobodys_page(gateway: Gateway
     nobody = gateway.caller("fw_unknown")
     assert socket.refused(nobody) == 401
     assert socket.refused(nobody, cookie=f"sessionid={gateway.key}; key={gateway.key}") == 401
-    assert socket.refused(nobody, **CLI) == 400
+    assert socket.refused(nobody, **CLI) == 426  # and its POST is told why
     assert socket.refused(gateway, origin="https://evil.example") == 403
     assert socket.refused(gateway, sec_websocket_key="short") == 400
     assert socket.refused(gateway, sec_websocket_version="8") == 400

@@ -8,6 +8,17 @@ from datetime import UTC, datetime, timedelta
 from floway.providers.codex import authorization, host, oauth, signing_in, state
 from floway.providers.codex.client import Client
 from floway.providers.codex.protocol import answer, catalogue, dialect, failures, identity, quota, request, routing, surfaces
+from floway.providers.codex.protocol import (
+    answer,
+    dialect,
+    failures,
+    identity,
+    quota,
+    request,
+    routes,
+    routing,
+    surfaces,
+)
 from floway.providers.codex.protocol.profiles import PROFILES
 from floway.providers.codex.signing_in import Authority
 from floway.providers.contract import (
@@ -15,6 +26,7 @@ from floway.providers.contract import (
     AccountUnusable,
     AnswerNotes,
     Catalogue,
+    DialectRoute,
     Entropy,
     Failure,
     Grant,
@@ -84,6 +96,14 @@ class CodexProvider:
     def recognises(self, headers: Headers) -> bool:
         """See ResponsesProvider."""
         return dialect.official(headers) is not None
+
+    def dialect_routes(self) -> Sequence[DialectRoute]:
+        """See ResponsesProvider."""
+        return routes.ROUTES
+
+    def dialect_document(self, path: str, headers: Headers) -> JSON:
+        """See ResponsesProvider."""
+        return routes.DOCUMENTS[path](headers)
 
     def identify(
         self, inbound: ResponsesRequest, continued: JSON | None, recalled: JSON | None, started_at: datetime, entropy: Entropy

@@ -7,6 +7,7 @@ Hooks are pure but for the verbs that say they speak to the network; none of the
 
 from floway.providers.contract.accounts import Account, Grant, InvalidDocument, Proxy, TokenGrant
 from floway.providers.contract.answers import Catalogue, Model, PromptCache, QuotaWindow, UpstreamResponse
+from floway.providers.contract.dialect import DialectAction, DialectRoute
 from floway.providers.contract.failures import (
     AccountUnusable,
     Failure,
@@ -47,6 +48,8 @@ __all__ = [
     "Catalogue",
     "Change",
     "ChangeKind",
+    "DialectAction",
+    "DialectRoute",
     "Entropy",
     "Failure",
     "FailureKind",

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from floway.providers.contract.accounts import Account, Grant, Proxy, TokenGrant
 from floway.providers.contract.answers import Catalogue, PromptCache, QuotaWindow, UpstreamResponse
+from floway.providers.contract.dialect import DialectRoute
 from floway.providers.contract.failures import Failure
 from floway.providers.contract.requests import (
     AnswerNotes,
@@ -34,6 +35,15 @@ class ResponsesProvider(Protocol):
 
     def recognises(self, headers: Headers) -> bool:
         """Is this caller an official client of this provider's dialect? Asked before authentication too. Pure."""
+
+    def dialect_routes(self) -> Sequence[DialectRoute]:
+        """Where official clients that take the gateway for their service expect what the gateway serves. Pure."""
+
+    def dialect_document(self, path: str, headers: Headers) -> JSON:
+        """What stands at a route that is a document. Nothing of any account's is told there. Pure.
+
+        :param headers: the caller's, its key removed.
+        """
 
     def identify(
         self, inbound: ResponsesRequest, continued: JSON | None, recalled: JSON | None, started_at: datetime, entropy: Entropy

@@ -133,7 +133,9 @@ def _output(turn: Turn) -> Iterator[dict[str, Any]]:
     if "reasoning.encrypted_content" in (turn.body.get("include") or []):
         sealed = ciphertext(turn.account_id, turn.ids.seed)
         yield {"id": turn.ids.draw("rs"), "type": "reasoning", "summary": [], "encrypted_content": sealed}
-    call = None if str(last.get("type", "")).endswith("_output") else _call(turn)
+    # Behind a compaction what was asked last may have been done before it.
+    answered = str(last.get("type", "")).endswith(("_output", "compaction"))
+    call = None if answered else _call(turn)
     yield call or _message(turn, _words(turn, last))
 
 
@@ -156,9 +158,9 @@ def _call(turn: Turn) -> dict[str, Any] | None:
     if asked is None:
         return None
     name, arguments = asked[1], asked[2] or "{}"
-    for tool in _tools(turn):
+    for tool, namespace in _tools(turn):
         if tool.get("name") == name and tool.get("type") == "function":
-            call = {"name": name, "call_id": turn.ids.draw("call"), "arguments": arguments}
+            call = {"name": name, **namespace, "call_id": turn.ids.draw("call"), "arguments": arguments}
             return {"id": turn.ids.draw("fc"), "type": "function_call", "status": "completed", **call}
         if tool.get("name") == name and tool.get("type") == "custom":
             call = {"name": name, "call_id": turn.ids.draw("call"), "input": arguments}
@@ -166,16 +168,17 @@ def _call(turn: Turn) -> dict[str, Any] | None:
     return None
 
 
-def _tools(turn: Turn) -> Iterator[Mapping[str, Any]]:
+def _tools(turn: Turn) -> Iterator[tuple[Mapping[str, Any], dict[str, Any]]]:
+    """Every tool, and what a call of it says of its namespace."""
     pending = list(turn.body.get("tools") or [])
     for item in turn.input:
         if isinstance(item, Mapping) and item.get("type") == "additional_tools":
             pending.extend(item.get("tools") or [])
     for tool in pending:
         if tool.get("type") == "namespace":
-            yield from tool.get("tools") or []
+            yield from ((inner, {"namespace": tool.get("name")}) for inner in tool.get("tools") or [])
         else:
-            yield tool
+            yield tool, {}
 
 
 def _public(begun: JSON, output: Sequence[dict[str, Any]]) -> Iterator[Event]:
