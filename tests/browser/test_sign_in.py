@@ -41,7 +41,7 @@ def sign_in(browser: Browser, name: str) -> None:
     browser.press("Open the sign-in page")
     browser.other_tab()
     browser.press("Continue")
-    callback = browser.wait_for_address("http://localhost:1455/auth/callback?")
+    callback = browser.wait_for_address("http://127.0.0.1:1455/auth/callback?")
     browser.first_tab()
     browser.find("#id_callback").send_keys(callback)
     browser.press("Finish")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -195,3 +196,14 @@ def test_deep_json_within_bounds_passes(gateway: Gateway, upstream: FakeUpstream
     tool = {"type": "function", "name": "f", "parameters": {"type": "object", **deep}}
     assert gateway.say("hello", tools=[tool]).status == 200
     assert upstream.bodies[0]["tools"][0]["parameters"] == {"type": "object", **deep}
+
+
+def test_a_picture_or_file_by_its_url_is_passed_on_and_never_fetched(gateway: Gateway, upstream: FakeUpstream) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as bait:
+        bait.settimeout(0.05)
+        url = f"http://127.0.0.1:{bait.getsockname()[1]}/canary.png"
+        content = [{"type": "input_image", "image_url": url}, {"type": "input_file", "file_url": url}]
+        assert gateway.post({"model": "gpt-5.5", "input": [{"role": "user", "content": content}]}).status == 200
+        with pytest.raises(TimeoutError):
+            bait.accept()
+    assert json.dumps(upstream.bodies[0]).count(url) == 2

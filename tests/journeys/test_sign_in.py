@@ -110,7 +110,7 @@ def test_the_link_asks_as_the_official_client_does(operator: Client, upstream: F
     assert asked == {
         "response_type": "code",
         "client_id": "app_EMoamEEZ73f0CkXaXp7hrann",
-        "redirect_uri": "http://localhost:1455/auth/callback",
+        "redirect_uri": "http://127.0.0.1:1455/auth/callback",
         "scope": "openid profile email offline_access",
         "code_challenge_method": "S256",
         "id_token_add_organizations": "true",
@@ -302,14 +302,14 @@ def test_a_callback_that_is_not_of_this_sign_in_asks_the_auth_server_nothing(
 
 ELSEWHERE = (
     "https://evil.example/auth/callback?code=a&state=b",
-    "http://localhost:1455@evil.example/auth/callback?code=a",
-    "http://localhost:1455/other?code=a",
-    "http://localhost:1455/auth/callback",
+    "http://127.0.0.1:1455@evil.example/auth/callback?code=a",
+    "http://127.0.0.1:1455/other?code=a",
+    "http://127.0.0.1:1455/auth/callback",
     "file:///etc/passwd?code=a",
     "http://[::1",
     "just some words",
-    "http://localhost:1455/auth/callback?" + "&".join(f"a{n}=1" for n in range(100)),
-    "http://localhost:1455/auth/callback?code=" + "a" * 12_000,
+    "http://127.0.0.1:1455/auth/callback?" + "&".join(f"a{n}=1" for n in range(100)),
+    "http://127.0.0.1:1455/auth/callback?code=" + "a" * 12_000,
 )
 
 
@@ -483,6 +483,6 @@ def test_no_log_line_row_or_later_page_holds_a_secret_of_a_sign_in(
 
 def test_a_refused_callback_does_not_come_back_in_the_form(operator: Client) -> None:
     step = begin(operator)
-    answer = operator.post(step, {"callback": "http://localhost:1455/auth/callback?code=canary&state=wrong"})
+    answer = operator.post(step, {"callback": "http://127.0.0.1:1455/auth/callback?code=canary&state=wrong"})
     assert "canary" not in answer.content.decode()
     assert "no-store" in answer["cache-control"]

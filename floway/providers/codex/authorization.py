@@ -24,8 +24,8 @@ from floway.wire.json import JSON, InvalidJSON, JSONObject, loads
 SCOPE = "openid profile email offline_access"
 # The login command's name for itself, whatever the client does afterwards.
 ORIGINATOR = "codex_cli_rs"
-# As the public source has it. 0.169.0 was seen to state 127.0.0.1 in the place of localhost.
-REDIRECT_URI = "http://localhost:1455/auth/callback"
+# As the client 0.169.0 was seen to state it; its public source has localhost.
+REDIRECT_URI = "http://127.0.0.1:1455/auth/callback"
 
 BROWSER = SignInMethod(
     slug="browser",
@@ -33,14 +33,14 @@ BROWSER = SignInMethod(
     help_text="Open a link, sign in, and bring back the address that you end up on.",
     steps=(
         "Open the link below and sign in with the account that the gateway shall use.",
-        "At the end your browser is sent to an address on your own machine that begins with http://localhost:1455/.",
+        "At the end your browser is sent to an address on your own machine that begins with http://127.0.0.1:1455/.",
         "If your browser says that it cannot reach that page, that is as it should be: nothing listens there.",
         "Copy the whole address out of the address bar and paste it below.",
     ),
     redirect_uri=REDIRECT_URI,
     callback=SignInField(
         "The address you ended up on",
-        "It begins with http://localhost:1455/auth/callback? and is read here, never fetched.",
+        "It begins with http://127.0.0.1:1455/auth/callback? and is read here, never fetched.",
     ),
 )
 DEVICE = SignInMethod(

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from floway.providers.codex.simulated.http import Exchange, Request
 from floway.providers.codex.simulated.logins import CLIENT, Login
 
-REDIRECTS = frozenset({"http://localhost:1455/auth/callback", "http://localhost:1457/auth/callback"})
+REDIRECTS = frozenset({"http://127.0.0.1:1455/auth/callback", "http://127.0.0.1:1457/auth/callback"})
 ACCESS_SECONDS = 10 * 24 * 3600
 _POLL_SECONDS = "1"
 _FIRST_SERIAL = 1000
