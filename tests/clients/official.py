@@ -74,9 +74,7 @@ SETUPS = {
     "named OpenAI": Setup(provider(f"{AUTH}\n{SOCKETS}", name="OpenAI"), signed_in, socket=True),
     "named OpenAI, HTTP": Setup(provider(AUTH, name="OpenAI"), signed_in),
     "openai_base_url": Setup('openai_base_url = "{url}/v1"', logged_in_with_key, socket=True),
-    "as if signed in": Setup(
-        'openai_base_url = "{url}/backend-api/codex"\nchatgpt_base_url = "{url}/backend-api"', signed_in, socket=True
-    ),
+    "as if signed in": Setup('openai_base_url = "{url}/v1"\nchatgpt_base_url = "{url}/backend-api"', signed_in, socket=True),
     "backend-api": Setup(provider(f"{AUTH}\n{SOCKETS}", path="/backend-api/codex"), signed_in, socket=True),
 }
 

@@ -10,6 +10,7 @@ from django.test import override_settings
 from wsproto.events import BytesMessage, CloseConnection, Ping
 
 from responses_app.models import Exchange, Item, Snapshot
+from responses_app.sockets.house import House
 from tests.conftest import Gateway
 from tests.fakes import faults, socket
 from tests.fakes.caller import text_of
@@ -271,3 +272,31 @@ def test_a_continued_turn_that_was_not_stored_leaves_its_row(gateway: Gateway, u
         first = caller.ask("one", store=False)
         second = caller.ask("two", previous=first["id"], store=False)
     assert Snapshot.objects.get(response_id=second["id"]).parent == Snapshot.objects.get(response_id=first["id"])
+
+
+def test_a_process_that_is_to_end_closes_idle_sockets_and_lets_turns_end(
+    gateway: Gateway, upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house, gate = House(), faults.Gate()
+    monkeypatch.setattr("responses_app.sockets.door.HOUSE", house)
+    upstream.script(faults.gated(gate, 4))
+    with socket.opened(gateway) as idle, socket.opened(gateway) as busy:
+        busy.create("Hello")
+        assert gate.reached.wait(10)
+        house.close()
+        assert idle.ended() == 1001
+        assert socket.refused(gateway) == 426
+        gate.open()
+        assert busy.result()["status"] == "completed"
+        assert busy.ended() == 1001
+
+
+def test_a_caller_who_leaves_before_an_answer_begins_ends_the_upstream_too(gateway: Gateway, upstream: FakeUpstream) -> None:
+    parting = faults.Parting()
+    upstream.script(faults.hang_before_the_head(parting))
+    with socket.opened(gateway) as caller:
+        caller.create("Hello")
+        assert parting.waiting.wait(10)
+        caller.leave()
+        assert parting.left.wait(5)
+    assert gateway.exchange().ended_by == "caller"
