@@ -36,7 +36,7 @@ def test_a_sign_in_draws_its_verifier_and_state_from_the_entropy_given() -> None
 def test_the_link_is_encoded_as_the_official_client_encodes_it() -> None:
     url = authorization.authorize_url("https://auth.example", STATE)
     assert "&scope=openid+profile+email+offline_access&" in url
-    assert "&redirect_uri=http%3A%2F%2Flocalhost%3A1455%2Fauth%2Fcallback&" in url
+    assert "&redirect_uri=http%3A%2F%2F127.0.0.1%3A1455%2Fauth%2Fcallback&" in url
 
 
 def test_the_code_is_read_out_of_the_callback() -> None:
@@ -57,7 +57,7 @@ def test_an_exchange_is_written_in_the_order_of_the_official_client() -> None:
     form = authorization.exchange_form("a/b", Exchange("verifier", authorization.REDIRECT_URI))
     assert form == (
         b"grant_type=authorization_code&client_id=app_EMoamEEZ73f0CkXaXp7hrann&code=a%2Fb"
-        b"&redirect_uri=http%3A%2F%2Flocalhost%3A1455%2Fauth%2Fcallback&code_verifier=verifier"
+        b"&redirect_uri=http%3A%2F%2F127.0.0.1%3A1455%2Fauth%2Fcallback&code_verifier=verifier"
     )
 
 
