@@ -232,12 +232,12 @@ class Turn:
         limits = Limits(keep_alive=settings.FLOWAY_KEEPALIVE_SECONDS, idle=settings.FLOWAY_UPSTREAM_IDLE_SECONDS)
         return Stream(self.upstream, self._relay(), limits=limits, clock=self.clock, deadline=self._deadline, gone=gone)
 
-    def stream(self) -> Generator[bytes]:
+    def stream(self) -> Generator[bytes, None, None]:
         """The event stream, each piece as soon as it is there. Closing the iterator means that the caller left."""
         pieces = self._streamed()
         return pieces if self._capture is None else self._capture.streamed(pieces, self.exchange)
 
-    def _streamed(self) -> Generator[bytes]:
+    def _streamed(self) -> Generator[bytes, None, None]:
         stream = self._stream(lambda: self.cancellation.cancelled)
         last = b""
         try:

@@ -52,20 +52,6 @@ def metadata(request: Request) -> Any:
     return json.loads(request.header("x-codex-turn-metadata") or "")
 
 
-def test_a_spent_budget_ends_the_client_at_once_and_says_until_when(
-    client: Client, served: Served, upstream: FakeUpstream
-) -> None:
-    client._environment["FLOWAY_KEY"] = served.manage("issue_key", "spent", "--requests", "1/month").splitlines()[-1]
-    client.run("--json", "--skip-git-repo-check", "hello")
-    with pytest.raises(AssertionError, match=r"usage limit\. Try again at .* 12:00"):
-        client.run("--json", "--skip-git-repo-check", "hello")
-    assert len(upstream.turns) == 1
-
-
-def test_a_refused_key_ends_the_client_at_once(client: Client, upstream: FakeUpstream) -> None:
-    client._environment["FLOWAY_KEY"] = "fw_unknown"
-    with pytest.raises(AssertionError, match="API key is not valid"):
-        client.run("--json", "--skip-git-repo-check", "hello")
 def sockets_opened(served: Served) -> int:
     return sum("/responses 101 in" in line for line in served.output)
 
@@ -164,6 +150,18 @@ def test_a_compaction_opens_the_next_window_and_the_conversation_goes_on_in_it(m
         assert windows == ["0"] * (at + 1) + ["1"] * (len(turns) - at - 1), name
         is_remote = turns[at].json["input"][-1]["type"] == "compaction_trigger"
         assert is_remote == name.startswith("remote"), name
+
+
+def test_a_spent_budget_ends_the_client_at_once_and_says_until_when(make: Make, served: Served, upstream: FakeUpstream) -> None:
+    def spend(name: str) -> None:
+        client = make(name, OVER_BOTH[name])
+        client.environment["FLOWAY_KEY"] = served.manage("issue_key", name, "--requests", "1/month").splitlines()[-1]
+        client.run("hello")
+        with pytest.raises(AssertionError, match=r"usage limit\. Try again at .* 12:00"):
+            client.run("hello")
+
+    at_once(spend, OVER_BOTH)
+    assert len(upstream.turns) == len(OVER_BOTH)
 
 
 def test_a_refused_key_ends_the_client_at_once(make: Make, served: Served, upstream: FakeUpstream) -> None:

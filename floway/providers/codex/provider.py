@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 from floway.providers.codex import authorization, host, oauth, signing_in, state
 from floway.providers.codex.client import Client
-from floway.providers.codex.protocol import answer, catalogue, dialect, failures, identity, quota, request, routing, surfaces
 from floway.providers.codex.protocol import (
     answer,
+    catalogue,
     dialect,
     failures,
     identity,
