@@ -168,7 +168,7 @@ INSTALLED_APPS = [
 ]
 
 # What callers with a key use: they have no session and send no forms, so these requests pass a part of MIDDLEWARE alone.
-FLOWAY_API_PREFIXES = ("/v1/",)
+FLOWAY_API_PREFIXES = ("/v1/", "/backend-api/")
 FLOWAY_API_MIDDLEWARE = [
     "floway.middleware.RequestIdMiddleware",
     "floway.middleware.known_host",

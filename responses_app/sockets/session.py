@@ -247,7 +247,8 @@ class Session:
         connection.close()
         response_id = f"resp_{secrets.token_hex(24)}"
         self._memory.keep(response_id, ground.items)
-        relay = Relay(Echo(response_id, int(call.started_at.timestamp()), call.body, mint=str))
+        now = int(call.started_at.timestamp())
+        relay = Relay(Echo(response_id, now, call.body, mint=str, now=lambda: now))
         unpacked = Unpacked()
         usage = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
         pieces = (
