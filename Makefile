@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 SCRATCH = $$(mktemp -d)
 
-.PHONY: serve demo test test-clients test-cli parity coverage check format clean
+.PHONY: serve demo test test-clients test-cli test-hosts parity coverage check lock format clean
 
 serve: $(VENV)/.installed
 	@exec $(BIN)/python manage.py serve --migrate
@@ -25,6 +25,10 @@ test-clients: $(VENV)/.installed-dev
 # The official client, found by FLOWAY_TEST_CODEX_BIN, in a network namespace with loopback alone: it calls home.
 test-cli: $(VENV)/.installed-dev
 	unshare --net sh -c 'ip link set lo up && exec $(PYTEST) -m cli tests/clients'
+
+# Two hosts, as network namespaces, on the PostgreSQL that DATABASE_URL names. Needs root.
+test-hosts: $(VENV)/.installed-dev
+	$(PYTEST) -m hosts tests/hosts
 
 # What the gateway would send in the place of the official client's captured requests, field by field.
 parity: $(VENV)/.installed-dev
@@ -44,6 +48,10 @@ check: $(VENV)/.installed-dev
 		&& $(BIN)/python manage.py check --fail-level WARNING && $(BIN)/python manage.py makemigrations --check --dry-run; \
 		status=$$?; rm -rf $$data; exit $$status
 
+# After a change of requirements.txt. For every platform, and every Python from 3.11 on.
+lock: $(VENV)/.installed-dev
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 requirements.txt -o requirements.lock
+
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -58,10 +66,11 @@ $(VENV)/bin/python:
 		|| { echo 'This Python cannot make virtual environments. On Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: requirements.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+# What runs is what was locked: every package by its hash, those that others need included.
+$(VENV)/.installed: requirements.lock | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@
 
-$(VENV)/.installed-dev: requirements.txt requirements-dev.txt | $(VENV)/bin/python
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-	@touch $@ $(VENV)/.installed
+	@touch $@

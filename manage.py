@@ -15,6 +15,8 @@ def main() -> None:
     os.umask(0o077)  # what the gateway writes is for its owner alone
     try:
         execute_from_command_line(sys.argv)
+    except KeyboardInterrupt:
+        sys.exit(130)
     except ImproperlyConfigured as error:
         sys.exit(f"floway: {error}")
     except OperationalError as error:

@@ -20,13 +20,11 @@ def durable_commits() -> Iterator[None]:
 
 @contextmanager
 def waiting_at_most(seconds: float) -> Iterator[None]:
-    """Write transactions begun inside wait no longer than this for SQLite's lock; PostgreSQL's pool keeps its own time."""
-    if connection.vendor != "sqlite":
-        yield
-        return
-    usual = connection.write_timeout  # type: ignore[attr-defined] # our backend's own
-    connection.write_timeout = seconds  # type: ignore[attr-defined] # as above
+    """Work begun inside waits no longer than this for SQLite's write lock, or for a connection of PostgreSQL's pool."""
+    name = "write_timeout" if connection.vendor == "sqlite" else "checkout_timeout"
+    usual = getattr(connection, name)
+    setattr(connection, name, seconds)
     try:
         yield
     finally:
-        connection.write_timeout = usual  # type: ignore[attr-defined] # as above
+        setattr(connection, name, usual)

@@ -19,11 +19,12 @@ wsgi_app = "floway.wsgi"
 bind = settings.FLOWAY_BIND
 workers = settings.FLOWAY_WORKERS
 worker_class = "floway.worker.Worker"
-worker_connections = 3000
+# Room for those that are served, those that wait, and half as many again that are idle or are told to come again.
+worker_connections = (settings.FLOWAY_MAX_STREAMS + settings.FLOWAY_MAX_QUEUE) * 3 // 2
 backlog = 4096
 keepalive = 75
 timeout = 120
-graceful_timeout = settings.FLOWAY_MAX_STREAM_SECONDS
+graceful_timeout = settings.FLOWAY_DRAIN_SECONDS + settings.FLOWAY_MAX_STREAM_SECONDS
 # Official clients describe a whole workspace in one header.
 limit_request_field_size = 64 * 1024
 header_map = "dangerous"

@@ -70,8 +70,8 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
     }
     _database["TEST"] = {"NAME": str(FLOWAY_DATA_DIR / "test.sqlite3")}
 elif _database["ENGINE"].startswith("django.db.backends.postgresql"):
-    _database["ENGINE"] = "django.db.backends.postgresql"
-    _database.setdefault("OPTIONS", {})["pool"] = {"min_size": _pool_min, "max_size": _pool_max, "timeout": 30}
+    _database["ENGINE"] = "floway.postgresql"
+    _database.setdefault("OPTIONS", {})["pool"] = {"min_size": _pool_min, "max_size": _pool_max, "timeout": 10}
 else:
     raise ImproperlyConfigured("DATABASE_URL must name SQLite or PostgreSQL.")
 _database["CONN_MAX_AGE"] = 0
@@ -127,6 +127,10 @@ FLOWAY_LOOKUP_KEY = _key_bytes("FLOWAY_LOOKUP_KEY", _secret("FLOWAY_LOOKUP_KEY")
 DEBUG = False
 FLOWAY_BIND = env.str("FLOWAY_BIND", default="127.0.0.1:8000")
 FLOWAY_WORKERS = _count("FLOWAY_WORKERS", 2)
+FLOWAY_MAX_STREAMS = _count("FLOWAY_MAX_STREAMS", 2000)
+FLOWAY_MAX_QUEUE = _count("FLOWAY_MAX_QUEUE", 500, least=0)
+FLOWAY_REQUEST_SECONDS = _count("FLOWAY_REQUEST_SECONDS", 30)
+FLOWAY_DRAIN_SECONDS = _count("FLOWAY_DRAIN_SECONDS", 0, least=0)
 FLOWAY_PUBLIC_URL = env.str("FLOWAY_PUBLIC_URL", default=f"http://{FLOWAY_BIND}").rstrip("/")
 
 

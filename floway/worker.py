@@ -12,9 +12,9 @@ from typing import Any
 import gevent
 from gunicorn import util
 from gunicorn.http import wsgi
-from gunicorn.workers.ggevent import GeventWorker
 
 from floway import logs
+from floway.bounded import BoundedWorker
 from floway.wire.framing import LastPiece
 
 _LOG_SECONDS = 0.1
@@ -61,10 +61,8 @@ class Answer(wsgi.Response):  # type: ignore[misc] # gunicorn has no types
             self.sock.sendall(rest)
 
 
-class Worker(GeventWorker):  # type: ignore[misc] # as above
+class Worker(BoundedWorker):
     """See the module."""
-
-    alive: bool
 
     def run(self) -> None:
         """Serve until told to stop."""

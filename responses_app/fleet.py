@@ -38,6 +38,16 @@ def come_round() -> None:
         connection.close()
 
 
+def drain() -> None:
+    """This process takes no new turns; where that cannot be written, nobody is told."""
+    try:
+        workers.drain()
+    except Error as error:
+        log.warning("that this process drains could not be written: %s", error)
+    finally:
+        connection.close()
+
+
 def leave() -> None:
     """This process ends: what it has not finished is lost, and its row goes."""
     try:

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import zstandard
 from django.core.exceptions import BadRequest, DisallowedHost, PermissionDenied
+from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.utils import timezone
 from rest_framework import exceptions
@@ -29,6 +30,7 @@ from floway.wire.errors import (
     MethodNotAllowed,
     NotFound,
     ServiceError,
+    Unavailable,
     UnsupportedEncoding,
 )
 from floway.wire.headers import Headers
@@ -45,6 +47,7 @@ _LARGEST_ZSTD_WINDOW = 8 * 1024 * 1024
 _RATE_LIMITED, _UPGRADE, _IN_VAIN = 429, 426, 400
 _LATER = 424
 """Failed dependency: what the official clients try again, six times and no more."""
+_RETRY_AFTER_SECONDS = 2
 _SECRET_HEADERS = frozenset({"authorization", "x-api-key", "cookie", "proxy-authorization"})
 _OWN_PREFIX = "x-floway-"
 _UNDERSCORED = "HTTP_X_FLOWAY_UNDERSCORED"
@@ -227,6 +230,9 @@ def as_api_error(error: Exception) -> ApiError:
         return NotFound("There is nothing at this URL.")
     if isinstance(error, exceptions.APIException | PermissionDenied | BadRequest | DisallowedHost):
         return InvalidRequest("The request cannot be served.")
+    if isinstance(error, OperationalError):
+        log.error("the database did not answer: %s", error)
+        return Unavailable("The gateway's database did not answer in time.", code="slow_down", retry_after=_RETRY_AFTER_SECONDS)
     log.error("unforeseen failure", exc_info=error)
     return ServiceError("The gateway failed. Its operator finds the cause under this request's id.", code="internal_error")
 

@@ -31,6 +31,8 @@ class Served:
             "DJANGO_SETTINGS_MODULE": "floway.settings",
             **variables,
         }
+        self.prefix: list[str] = []
+        """What enters the host that it runs on, before its command."""
         self.output: list[str] = []
         self.url = ""
         self.key = ""
@@ -39,7 +41,7 @@ class Served:
     def start(self) -> None:
         """Migrate, serve, and return when it listens."""
         self._process = subprocess.Popen(
-            [sys.executable, "manage.py", "serve", "--migrate"],
+            [*self.prefix, sys.executable, "manage.py", "serve", "--migrate"],
             cwd=ROOT,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -77,9 +79,31 @@ class Served:
             return False
         return True
 
+    def sibling(self, **variables: str) -> Served:
+        """Another server on the same database, not started; it knows the same key."""
+        other = Served(Path(self.environment["FLOWAY_DATA_DIR"]), "")
+        other.environment = {**self.environment, **variables}
+        other.key = self.key
+        return other
+
+    def terminate(self) -> None:
+        """SIGTERM: it drains."""
+        self._process.send_signal(signal.SIGTERM)
+
+    def is_running(self) -> bool:
+        """Does it?"""
+        return self._process.poll() is None
+
     def interrupt(self) -> None:
         """Ctrl-C: it ends without waiting for streams."""
         self._process.send_signal(signal.SIGINT)
+
+    def kill(self) -> None:
+        """Every process of it, at once, without a word."""
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
+        for pid in (self._process.pid, *map(int, children)):
+            os.kill(pid, signal.SIGKILL)
+        self._process.wait(10)
 
     def stop(self) -> None:
         """End it, streams and all."""

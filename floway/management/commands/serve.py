@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shlex
 import socket
 import sys
@@ -17,6 +18,8 @@ from django.db.migrations.executor import MigrationExecutor
 from django.urls import reverse
 
 from accounts import first_run, witness
+
+_FILES = 65_536
 
 
 class Command(BaseCommand):
@@ -42,6 +45,7 @@ class Command(BaseCommand):
         witness.establish()
         self._greet()
         connection.close()
+        _open_many_files()
         sys.stdout.flush()
         os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "-c", "python:floway.serving"])  # noqa: S606 - our own words
 
@@ -57,6 +61,14 @@ def _by_command() -> str:
     elsewhere = settings.FLOWAY_DATA_DIR != settings.BASE_DIR / "data"
     where = f"FLOWAY_DATA_DIR={shlex.quote(str(settings.FLOWAY_DATA_DIR))} " if elsewhere else ""
     return f"{where}{os.path.relpath(sys.executable)} {sys.argv[0]} createsuperuser"
+
+
+def _open_many_files() -> None:
+    """A stream takes two descriptors, and many systems allow a thousand until they are asked for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _refuse_taken_address() -> None:

@@ -1,0 +1,1 @@
+"""A Django database backend: SQLite as several cooperative workers need it."""

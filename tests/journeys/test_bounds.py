@@ -1,0 +1,158 @@
+"""What callers may take is bounded: how many are served at once, how slowly they may send, how little they may read."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import pytest
+
+from floway.providers.codex.simulated.backend import frame
+from floway.providers.codex.simulated.http import Exchange
+from tests.fakes import faults
+from tests.fakes.caller import Caller, Reply, turn
+from tests.fakes.served import Served
+from tests.fakes.upstream import FakeUpstream, Fault
+
+
+@pytest.fixture(scope="module")
+def narrow(served: Served) -> Iterator[Served]:
+    """A server that serves two at once, lets one more wait, and has a second's patience."""
+    server = served.sibling(FLOWAY_MAX_STREAMS="2", FLOWAY_MAX_QUEUE="1", FLOWAY_REQUEST_SECONDS="1")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def caller(narrow: Served, upstream: FakeUpstream) -> Caller:
+    return Caller(narrow.url, narrow.key)
+
+
+def connected(caller: Caller) -> socket.socket:
+    parts = urlsplit(caller.url)
+    return socket.create_connection((parts.hostname, parts.port or 0), timeout=30)
+
+
+def everything(sock: socket.socket) -> bytes:
+    answer = b""
+    while data := sock.recv(65536):
+        answer += data
+    return answer
+
+
+def envelope_of(answer: bytes) -> tuple[int, dict[str, str], dict[str, object]]:
+    head, _, body = answer.partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    return int(first.split(" ")[1]), headers, json.loads(body)["error"]
+
+
+def test_who_comes_when_all_places_are_taken_waits_or_is_told_when_to_come(caller: Caller, upstream: FakeUpstream) -> None:
+    gates = [faults.Gate(), faults.Gate()]
+    upstream.script(*(faults.gated(gate, after=9) for gate in gates))
+    with ThreadPoolExecutor(12) as pool:
+        first = [pool.submit(caller.say, "served") for _ in gates]
+        for gate in gates:
+            assert gate.reached.wait(30)
+        burst = [pool.submit(caller.say, "later") for _ in range(10)]
+        refused = _the_first(burst, 9)
+        assert caller.get("/readyz").status == 200, "whoever looks after it gets in"
+        assert caller.get("/admin/login/").status == 200
+        for gate in gates:
+            gate.open()
+        assert [call.result().status for call in first] == [200, 200]
+        answers = [call.result() for call in burst]
+    assert sorted(reply.status for reply in answers) == [200] + [503] * 9
+    for reply in refused:
+        assert reply.error["code"] == "slow_down"
+        assert 1 <= int(reply.headers["retry-after"]) <= 5
+        assert reply.headers["x-request-id"].startswith("req_")
+
+
+def _the_first(calls: list, count: int) -> list[Reply]:
+    """As many answers as come while the others wait."""
+    done = threading.Semaphore(0)
+    for call in calls:
+        call.add_done_callback(lambda _: done.release())
+    for _ in range(count):
+        assert done.acquire(timeout=30)
+    return [call.result() for call in calls if call.done()]
+
+
+def test_a_refusal_leaves_a_kept_connection_in_step(caller: Caller, upstream: FakeUpstream) -> None:
+    gates = [faults.Gate(), faults.Gate()]
+    upstream.script(*(faults.gated(gate, after=9) for gate in gates))
+    with ThreadPoolExecutor(4) as pool:
+        served = [pool.submit(caller.say, "served") for _ in gates]
+        for gate in gates:
+            assert gate.reached.wait(30)
+        others = [pool.submit(caller.say, "waits, or finds the place to wait taken") for _ in range(2)]
+        assert _the_first(others, 1)[0].status == 503
+        kept = caller._connect()
+        kept.request("POST", "/v1/responses", json.dumps(turn("x" * 300_000)), caller.headers({}))
+        answer = kept.getresponse()
+        assert answer.status == 503
+        answer.read()
+        for gate in gates:
+            gate.open()
+        assert [call.result().status for call in served] == [200] * 2
+        kept.request("POST", "/v1/responses", json.dumps(turn("now")), caller.headers({}))
+        assert kept.getresponse().status == 200
+        kept.close()
+
+
+@pytest.mark.parametrize("sent", ["POST /v1/responses HTTP/1.1\r\nhost: 127", "the key and a length, then a byte"])
+def test_who_stops_sending_is_given_up(caller: Caller, upstream: FakeUpstream, sent: str) -> None:
+    if sent.startswith("the key"):
+        sent = f"POST /v1/responses HTTP/1.1\r\nhost: 127.0.0.1\r\nx-api-key: {caller.key}\r\ncontent-length: 99\r\n\r\n{{"
+    with connected(caller) as sock:
+        sock.sendall(sent.encode())
+        status, headers, error = envelope_of(everything(sock))
+    assert (status, error["code"], headers["connection"]) == (408, "request_timeout", "close")
+    assert headers["x-request-id"].startswith("req_")
+    assert upstream.turns == []
+
+
+def test_what_cannot_be_read_is_answered_in_the_envelope(caller: Caller, upstream: FakeUpstream) -> None:
+    with connected(caller) as sock:
+        sock.sendall(b"POST /v1/responses HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n{}")
+        status, headers, error = envelope_of(everything(sock))
+    assert (status, error["type"], error["code"]) == (400, "invalid_request_error", "invalid_http")
+    assert headers["x-request-id"].startswith("req_")
+
+
+def endless(stuck: threading.Event, parting: faults.Parting) -> Fault:
+    """Says more and more, for as long as somebody takes it."""
+
+    def answer(upstream: FakeUpstream, exchange: Exchange, account_id: str) -> None:
+        exchange.begin(upstream.headers())
+        exchange._socket.settimeout(1)
+        data = frame({"type": "response.output_text.delta", "delta": "x" * 8000, "output_index": 0, "content_index": 0})
+        try:
+            for _ in range(16_000):
+                exchange.chunk(data)
+        except TimeoutError:
+            stuck.set()
+            exchange._socket.settimeout(None)
+            exchange.watch()
+            exchange.left.wait(30)
+            parting.left.set()
+
+    return answer
+
+
+def test_who_does_not_read_holds_up_the_upstream_and_nobody_else(caller: Caller, upstream: FakeUpstream) -> None:
+    stuck, parting = threading.Event(), faults.Parting()
+    upstream.script(endless(stuck, parting))
+    body = json.dumps(turn("hello", stream=True))
+    head = f"POST /v1/responses HTTP/1.1\r\nhost: 127.0.0.1\r\nx-api-key: {caller.key}\r\ncontent-length: {len(body)}\r\n\r\n"
+    with connected(caller) as sock:
+        sock.sendall((head + body).encode())
+        assert stuck.wait(30), "128 MB went somewhere"
+        assert caller.say("another").status == 200
+    assert parting.left.wait(30)
