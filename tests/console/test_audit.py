@@ -16,6 +16,7 @@ from django.urls import reverse
 from accounts import audit, keys
 from accounts.models import AuditEntry
 from tests.console import rows
+from tests.console.pages import budgets
 from tests.console.people import in_role, signed_in, superuser
 from tests.fakes.factories import make_credential
 
@@ -57,9 +58,9 @@ def test_every_act_on_a_credential_or_key_is_recorded(operator: Client) -> None:
         assert (latest().action, latest().actor, latest().object_id) == (action, "operator", pk)
     operator.post(reverse("admin:accounts_oauthcredential_proxy", args=[credential.pk]), {"url": "http://u:p4ss@10.0.0.1:1"})
     assert latest().action == "proxy set"
-    operator.post(reverse("admin:accounts_apikey_add"), {"provider": "codex", "name": "desk"})
+    operator.post(reverse("admin:accounts_apikey_add"), {"provider": "codex", "name": "desk", **budgets()})
     assert (latest().action, latest().object_type, latest().object_label) == ("issued", "API key", "desk")
-    operator.post(reverse("admin:accounts_apikey_change", args=[issued.key.pk]), {"name": "shelf", "expires_at": ""})
+    operator.post(reverse("admin:accounts_apikey_change", args=[issued.key.pk]), {"name": "shelf", **budgets()})
     assert latest().action == "changed"
     assert "Name" in latest().detail["told"]
     assert "p4ss" not in str(AuditEntry.objects.values())
