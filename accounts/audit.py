@@ -26,6 +26,7 @@ COMMAND_LINE = "command line"
 NOBODY = "nobody signed in"
 
 _request: contextvars.ContextVar[HttpRequest | None] = contextvars.ContextVar("operators_request", default=None)
+_somebody: contextvars.ContextVar[tuple[str, int | None] | None] = contextvars.ContextVar("somebody", default=None)
 _WORDS = {ADDITION: "added", CHANGE: "changed", DELETION: "deleted"}
 
 
@@ -37,6 +38,16 @@ def on_behalf_of(request: HttpRequest) -> Iterator[None]:
         yield
     finally:
         _request.reset(token)
+
+
+@contextmanager
+def for_somebody(actor: str, actor_id: int | None) -> Iterator[None]:
+    """Inside, what nobody's request does is recorded as done for who asked for it earlier."""
+    token = _somebody.set((actor, actor_id))
+    try:
+        yield
+    finally:
+        _somebody.reset(token)
 
 
 def record(action: str, subject: Model | None = None, /, **detail: Any) -> AuditEntry:
@@ -64,7 +75,7 @@ def record(action: str, subject: Model | None = None, /, **detail: Any) -> Audit
 
 def _actor(request: HttpRequest | None) -> tuple[str, int | None]:
     if request is None:
-        return COMMAND_LINE, None
+        return _somebody.get() or (COMMAND_LINE, None)
     user = getattr(request, "user", None)
     return (user.get_username(), user.pk) if isinstance(user, User) else (NOBODY, None)
 

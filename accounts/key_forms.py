@@ -49,7 +49,17 @@ class KeyForm(forms.ModelForm):  # type: ignore[type-arg] # not subscriptable at
 
     class Meta:
         model = ApiKey
-        fields = ("name", "enabled", "expires_at", "strict", "allowed_models", "max_in_flight", "capture_until", "credentials")
+        fields = (
+            "name",
+            "enabled",
+            "expires_at",
+            "strict",
+            "allowed_models",
+            "max_in_flight",
+            "capture_until",
+            "retention_days",
+            "credentials",
+        )
         widgets = {"expires_at": MomentInput, "capture_until": MomentInput}  # noqa: RUF012 - Django's own way
         help_texts = HELPS
 

@@ -88,6 +88,7 @@ class ApiKeyAdmin(LastingAdmin):
     fieldsets: ClassVar = [
         (None, {"fields": ("name", "enabled", "expires_at")}),
         ("What it may do", {"fields": ("allowed_models", "max_in_flight", "strict", "credentials")}),
+        ("What is kept", {"fields": ("retention_days",)}),
         ("Finding a fault", {"fields": ("capture_until",)}),
         ("As it is", {"fields": ("secrets", "provider_name", "used", "created")}),
     ]

@@ -27,6 +27,8 @@ VIEWS = frozenset(
         "responses_app.view_item",
         "responses_app.view_exchange",
         "responses_app.view_worker",
+        "responses_app.view_purge",
+        "responses_app.view_collection",
     }
 )
 """States and history. No content, no audit log, no export."""

@@ -66,7 +66,11 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
         "timeout": 0.02,
         "write_timeout": 30,
         "transaction_mode": "IMMEDIATE",
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
+        "init_command": (
+            # First, for a new file; one that is there changes with its next VACUUM.
+            "PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; "
+            "PRAGMA journal_size_limit=67108864;"
+        ),
     }
     _database["TEST"] = {"NAME": str(FLOWAY_DATA_DIR / "test.sqlite3")}
 elif _database["ENGINE"].startswith("django.db.backends.postgresql"):
@@ -269,6 +273,8 @@ REST_FRAMEWORK = {
 
 # --- the gateway ----------------------------------------------------------------------------------------------------------
 
+FLOWAY_RETENTION_DAYS = _count("FLOWAY_RETENTION_DAYS", 30)
+FLOWAY_HISTORY_DAYS = _count("FLOWAY_HISTORY_DAYS", 90)
 FLOWAY_MAX_BODY_BYTES = _count("FLOWAY_MAX_BODY_BYTES", 64 * 1024 * 1024)
 FLOWAY_MAX_COMPACTION_BODY_BYTES = _count("FLOWAY_MAX_COMPACTION_BODY_BYTES", 128 * 1024 * 1024)
 FLOWAY_MAX_COMPACTION_SECONDS = _count("FLOWAY_MAX_COMPACTION_SECONDS", 900)

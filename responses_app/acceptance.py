@@ -224,3 +224,16 @@ def _continuing(
 
 def _without_references(body: JSONObject) -> dict[str, JSON]:
     return {key: value for key, value in body.items() if key not in {"previous_response_id", "conversation"}}
+
+
+def confirm(ground: Ground) -> None:
+    """See that what the call continues is there still.
+
+    :raises InvalidRequest: it has been deleted since. :raises NotFound: the named conversation has.
+    """
+    continued = ground.continued
+    if continued is None or Snapshot.objects.filter(pk=continued.pk, deleted_at=None, conversation__purge=None).exists():
+        return
+    if ground.joined is not None:
+        raise conversing.not_found(ground.joined.public_id)
+    raise previous_response_not_found(continued.response_id)

@@ -99,7 +99,7 @@ def claim_turn(
             return _claim(api_key, identity, continued, exchange, found)
     except BaseException as error:
         statements.forget_row(exchange)
-        exchange.conversation, exchange.generation = None, None
+        exchange.conversation, exchange.continued, exchange.generation = None, None, None
         if isinstance(error, IntegrityError):
             raise LostRace from error  # what was found has been deleted since
         raise

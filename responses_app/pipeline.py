@@ -33,7 +33,7 @@ from floway.wire.framing import LastPiece
 from floway.wire.headers import HeaderLine
 from floway.wire.json import JSON, JSONObject
 from responses_app import answers, capturing, claims, content, end_users, limits, preamble, settling
-from responses_app.acceptance import Call, stand, validated
+from responses_app.acceptance import Call, confirm, stand, validated
 from responses_app.claims import Claim, LostRace
 from responses_app.clock import Clock
 from responses_app.dispatching import Dispatcher, error_of
@@ -148,6 +148,7 @@ class Turn:
             try:
                 self._claim = claims.claim_turn(call.key, identity, ground.continued, self.exchange, found)
             except LostRace:
+                confirm(ground)
                 continue
             self._preparation = Preparation(self.provider, call, ground, self._claim, identity, self._seed)
             return candidates

@@ -28,6 +28,10 @@ _PAUSE_SECONDS = 0.05
 _LATE_PAUSES_SECONDS = (1, 5, 15, 60, 300)
 
 
+class Purged(Exception):
+    """The turn's conversation, or what it continues, was purged while it ran."""
+
+
 @dataclass(frozen=True, slots=True)
 class Learnt:
     """What an answer's head told, to be kept whatever becomes of its turn."""
@@ -75,7 +79,7 @@ class Outcome:
 def settle(claim: Claim, outcome: Outcome) -> None:
     """Snapshot, items, exchange and claim, in one transaction; what takes time is done before it begins.
 
-    :raises django.db.Error: nothing was written.
+    :raises django.db.Error: nothing was written. :raises Purged: nothing was written, nor shall be.
     """
     exchange, output = claim.exchange, outcome.terminal.output
     added = _addition(claim, outcome)
@@ -102,8 +106,21 @@ def _touch(claim: Claim, outcome: Outcome, *, opens_window: bool) -> int:
     """Write what the conversation remembers of the turn; returns the number of its current window."""
     exchange, note = claim.exchange, outcome.note
     remembered = dict(note.metadata) if note is not None else None
-    conversation_id, credential_id = claim.conversation.pk, exchange.credential_id
-    return statements.touch(conversation_id, credential_id, exchange.started_at, remembered, opens_window=opens_window)
+    current = statements.touch(
+        claim.conversation.pk,
+        exchange.credential_id,
+        exchange.started_at,
+        remembered,
+        opens_window=opens_window,
+        elsewhere=_elsewhere(claim, outcome.continued),
+    )
+    if current is None:
+        raise Purged
+    return current
+
+
+def _elsewhere(claim: Claim, continued: Snapshot | None) -> int | None:
+    return continued.pk if continued is not None and continued.conversation_id != claim.conversation.pk else None
 
 
 def _addition(claim: Claim, outcome: Outcome) -> content.Addition:
@@ -168,6 +185,11 @@ def settle_within(claim: Claim, outcome: Outcome, clock: Clock) -> bool:
         try:
             with waiting_at_most(max(0.0, give_up_at - clock.monotonic())):
                 settle(claim, outcome)
+        except Purged:
+            leave_unstored(
+                claim.exchange, "Completed; its content was purged while it ran, and nothing of it is stored.", clock
+            )
+            return False
         except Error:
             if clock.monotonic() + _PAUSE_SECONDS > give_up_at:
                 log.exception("exchange %s: completed but could not be stored", claim.exchange.request_id)

@@ -11,6 +11,8 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
+from django.db import IntegrityError
+
 from floway import sql
 from floway.wire.json import JSON, dumps
 from responses_app.models import Conversation, Exchange, Item, Keepsake, Provenance, RecallKey, Segment, SegmentEntry, Snapshot
@@ -32,7 +34,7 @@ def _snapshot() -> str:
     return (
         f"SELECT {snapshot.columns('s')}, {conversation.columns('c')}"
         f" FROM {snapshot.table} s JOIN {conversation.table} c ON c.id = s.conversation_id"
-        " WHERE s.response_id = %s AND s.api_key_id = %s AND s.stored = %s AND s.deleted_at IS NULL"
+        " WHERE s.response_id = %s AND s.api_key_id = %s AND s.stored = %s AND s.deleted_at IS NULL AND c.purge_id IS NULL"
     )
 
 
@@ -148,8 +150,14 @@ def _draw() -> str:
 
 
 def draw(conversation_id: int) -> int:
-    """The next number never handed out."""
-    return int(sql.fetch(_draw(), [conversation_id])[0][0])
+    """The next number never handed out. :raises IntegrityError: the conversation is gone."""
+    return _told(sql.fetch(_draw(), [conversation_id]))
+
+
+def _told(rows: list[sql.Row]) -> int:
+    if not rows:
+        raise IntegrityError("the conversation is gone")
+    return int(rows[0][0])
 
 
 @cache
@@ -174,8 +182,11 @@ def _rename() -> str:
 
 
 def rename_window(conversation_id: int, name: str) -> int:
-    """The number of the current window, which is called `name` from now on: a new one if it was called otherwise."""
-    return int(sql.fetch(_rename(), [name, name, name, conversation_id])[0][0])
+    """The number of the current window, which is called `name` from now on: a new one if it was called otherwise.
+
+    :raises IntegrityError: the conversation is gone.
+    """
+    return _told(sql.fetch(_rename(), [name, name, name, conversation_id]))
 
 
 @cache
@@ -250,22 +261,38 @@ def note_delivery(exchange: Exchange) -> None:
 
 
 @cache
-def _touch(*, remembers: bool, opens: bool) -> str:
+def _touch(*, remembers: bool, opens: bool, elsewhere: bool) -> str:
     sets = ["credential_id = %s", "last_used_at = %s"]
     sets += ["latest_note = %s"] if remembers else []
     sets += ["generation = next_generation", "next_generation = next_generation + 1", "opaque_window = NULL"] if opens else []
-    return f"UPDATE {sql.shape(Conversation).table} SET {', '.join(sets)} WHERE id = %s RETURNING generation"
+    table, wanted = sql.shape(Conversation).table, "id = %s AND purge_id IS NULL"
+    if elsewhere:
+        there = f"SELECT 1 FROM {sql.shape(Snapshot).table} s JOIN {table} c ON c.id = s.conversation_id"
+        wanted += f" AND EXISTS ({there} WHERE s.id = %s AND c.purge_id IS NULL)"
+    return f"UPDATE {table} SET {', '.join(sets)} WHERE {wanted} RETURNING generation"
 
 
-def touch(conversation_id: int, credential_id: int | None, now: datetime, note: JSON | None, *, opens_window: bool) -> int:
+def touch(
+    conversation_id: int,
+    credential_id: int | None,
+    now: datetime,
+    note: JSON | None,
+    *,
+    opens_window: bool,
+    elsewhere: int | None,
+) -> int | None:
     """Write what a conversation remembers of a turn; returns its current window's number. Locks the row.
 
     :param opens_window: a compaction: roots of the conversation run in a new window from now on.
+    :param elsewhere: the snapshot that the turn continues, where that is another conversation's.
+    :returns: None where it, or what it continues, was purged: nothing was written.
     """
     values: list[Any] = [credential_id, sql.timestamp(now)]
     values += [] if note is None else [dumps(note).decode()]
-    statement = _touch(remembers=note is not None, opens=opens_window)
-    return int(sql.fetch(statement, [*values, conversation_id])[0][0])
+    values += [conversation_id] if elsewhere is None else [conversation_id, elsewhere]
+    statement = _touch(remembers=note is not None, opens=opens_window, elsewhere=elsewhere is not None)
+    rows = sql.fetch(statement, values)
+    return int(rows[0][0]) if rows else None
 
 
 def furthest(conversation_id: int, chain: Sequence[bytes]) -> tuple[int, int, bytes] | None:

@@ -40,6 +40,12 @@ class ApiKey(models.Model):
         blank=True,
         help_text="Until then each request is kept whole, sealed.",
     )
+    retention_days = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Days that a conversation is kept after its last turn; empty for the gateway's default.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     last_used_at = models.DateTimeField(null=True, editable=False)
 

@@ -12,6 +12,7 @@ from responses_app.models.content import Item, Provenance, Segment, SegmentEntry
 from responses_app.models.conversations import Conversation, Keepsake, RecallKey
 from responses_app.models.exchanges import Exchange, ExchangeQuerySet, Payload
 from responses_app.models.idempotency import IdempotentRequest
+from responses_app.models.keeping import Collection, Purge
 from responses_app.models.named import NamedConversation
 from responses_app.models.snapshots import BrokenSnapshot, Snapshot, SnapshotQuerySet
 from responses_app.models.workers import Worker, WorkerQuerySet
@@ -19,6 +20,7 @@ from responses_app.models.workers import Worker, WorkerQuerySet
 __all__ = [
     "BackgroundResponse",
     "BrokenSnapshot",
+    "Collection",
     "Conversation",
     "EventBatch",
     "Exchange",
@@ -29,6 +31,7 @@ __all__ = [
     "NamedConversation",
     "Payload",
     "Provenance",
+    "Purge",
     "RecallKey",
     "Segment",
     "SegmentEntry",

@@ -5,19 +5,22 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import ApiKey, OAuthCredential
+from responses_app.models.keeping import Purge
 
 
 class Conversation(models.Model):
     """A line of turns of one API key that a provider recognises as one; it hands out context windows.
 
     `generation` is the current window, `next_generation` the lowest number never handed out. `scope_digest` is a keyed hash of
-    the scope's steps. `opaque_window` is the last window name a caller stated without continuing a snapshot.
+    the scope's steps. `opaque_window` is the last window name a caller stated without continuing a snapshot. One with a `purge`
+    is nobody's any more: its digest is no scope's, nothing is written in it, and what it held is being deleted.
     """
 
-    api_key = models.ForeignKey(ApiKey, models.CASCADE, related_name="conversations")
+    api_key = models.ForeignKey(ApiKey, models.CASCADE, related_name="conversations", db_index=False)
     provider = models.CharField(max_length=64)
     scope = models.JSONField(default=list)
     scope_digest = models.BinaryField(max_length=32)
@@ -29,8 +32,13 @@ class Conversation(models.Model):
     opaque_window = models.CharField(max_length=256, null=True)  # noqa: DJ001 - None (never stated) is not ""
     created_at = models.DateTimeField(default=timezone.now)
     last_used_at = models.DateTimeField(default=timezone.now, db_index=True)
+    purge = models.ForeignKey(Purge, models.PROTECT, null=True, db_index=False, related_name="conversations")
 
     class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["api_key", "last_used_at"], name="conversation_by_use"),
+            models.Index(fields=["purge"], name="conversation_purged", condition=Q(purge__isnull=False)),
+        ]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["api_key", "provider", "scope_digest"], name="conversation_once_per_scope"),
         ]

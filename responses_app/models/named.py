@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import ApiKey
@@ -27,7 +28,10 @@ class NamedConversation(models.Model):
     deleted_at = models.DateTimeField(null=True)
 
     class Meta:
-        indexes: ClassVar = [models.Index(fields=["api_key", "-created_at"], name="named_by_key")]
+        indexes: ClassVar = [
+            models.Index(fields=["api_key", "-created_at"], name="named_by_key"),
+            models.Index(fields=["deleted_at"], name="named_deleted", condition=Q(deleted_at__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return self.public_id

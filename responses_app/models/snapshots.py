@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import ApiKey, OAuthCredential
@@ -21,8 +22,8 @@ class SnapshotQuerySet(models.QuerySet["Snapshot"]):
     """Questions about snapshots."""
 
     def visible_to(self, api_key_id: int) -> SnapshotQuerySet:
-        """Those that this key may name: its own, with content, not deleted."""
-        return self.filter(api_key_id=api_key_id, stored=True, deleted_at=None)
+        """Those that this key may name: its own, with content, not deleted nor purged."""
+        return self.filter(api_key_id=api_key_id, stored=True, deleted_at=None, conversation__purge=None)
 
 
 class Snapshot(models.Model):
@@ -30,10 +31,11 @@ class Snapshot(models.Model):
 
     `generation` is the window its continuation runs in; `continued_by` holds that window, for good where `continued_until`
     is null, else until then (the lease of a turn in flight). Without `stored` it is a routing record that no caller can name.
+    `needed_at` is set on a deleted one that was found to be built upon: it stays, unknown, for as long as that does.
     """
 
     response_id = models.CharField(max_length=64, unique=True)
-    api_key = models.ForeignKey(ApiKey, models.CASCADE, related_name="snapshots")
+    api_key = models.ForeignKey(ApiKey, models.CASCADE, related_name="snapshots", db_index=False)
     conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="snapshots")
     credential = models.ForeignKey(OAuthCredential, models.SET_NULL, null=True, related_name="+")
     exchange = models.OneToOneField(Exchange, models.SET_NULL, null=True, related_name="snapshot")
@@ -51,13 +53,18 @@ class Snapshot(models.Model):
     stored = models.BooleanField()
     answer = models.BinaryField(null=True, help_text="Sealed: the response as it was answered, less the items held anyway.")
     created_at = models.DateTimeField(default=timezone.now)
-    last_used_at = models.DateTimeField(default=timezone.now, db_index=True)
+    last_used_at = models.DateTimeField(default=timezone.now)
     deleted_at = models.DateTimeField(null=True)
+    needed_at = models.DateTimeField(null=True)
 
     objects = SnapshotQuerySet.as_manager()
 
     class Meta:
         ordering: ClassVar = ["-id"]
+        indexes: ClassVar = [
+            models.Index(fields=["api_key", "last_used_at"], name="snapshot_by_use"),
+            models.Index(fields=["deleted_at"], name="snapshot_deleted", condition=Q(deleted_at__isnull=False, needed_at=None)),
+        ]
 
     def __str__(self) -> str:
         return self.response_id

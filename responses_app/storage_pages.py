@@ -1,0 +1,47 @@
+"""The page of storage: what the database holds, how old it is, and what was cleared away."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+
+from accounts.models import ApiKey
+from accounts.pages import page
+from responses_app import storage
+from responses_app.history import HistoryAdmin
+from responses_app.models import Collection
+
+_ROUNDS = 20
+
+
+@admin.register(Collection)
+class StorageAdmin(HistoryAdmin):
+    """One page; its rounds have none of their own."""
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Tables and rounds."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        rounds = list(Collection.objects.all()[:_ROUNDS])
+        for round_ in rounds:
+            round_.ms = (round_.ended_at - round_.began_at) // timedelta(milliseconds=1)  # type: ignore[attr-defined]
+        return page(
+            self,
+            request,
+            "console/storage.html",
+            "Storage",
+            storage=storage.standing(),
+            rounds=rounds,
+            own=ApiKey.objects.exclude(retention_days=None).count(),
+            retention_days=settings.FLOWAY_RETENTION_DAYS,
+            history_days=settings.FLOWAY_HISTORY_DAYS,
+        )
+
+    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """None."""
+        raise Http404
