@@ -43,8 +43,8 @@ def collect(now: datetime, pace: Pace) -> tuple[Counter[str], bool]:
         while found := _due(key, before, seen):
             if pace.is_over:
                 return removed, False
-            seen.update(found)
             removed += _clear(found, before, now, pace)
+            seen.update(Conversation.objects.filter(pk__in=found).values_list("pk", flat=True))
     return removed, True
 
 

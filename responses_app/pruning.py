@@ -7,9 +7,11 @@ of the conversations concerned, so nothing is being written in them meanwhile.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 
-from django.db.models import Exists, F, Max, OuterRef, Q, Subquery
+from django.db import DEFAULT_DB_ALIAS
+from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet, Subquery
 
 from responses_app.models import Conversation, Exchange, Item, Segment, SegmentEntry, Snapshot
 
@@ -24,10 +26,10 @@ def locked(conversation_ids: Iterable[int]) -> set[int]:
 
 def in_use(conversation_ids: Collection[int]) -> set[int]:
     """Those of these conversations that a turn in flight is part of, or one of whose snapshots it continues."""
-    own = Q(conversation__in=conversation_ids)
-    continued = Q(continued__conversation__in=conversation_ids)
-    found = Exchange.objects.in_flight().filter(own | continued).values_list("conversation_id", "continued__conversation_id")
-    return {pk for pair in found for pk in pair} & set(conversation_ids)
+    running = Exchange.objects.in_flight()
+    own = running.filter(conversation__in=conversation_ids).values_list("conversation_id", flat=True)
+    continued = running.filter(continued__conversation__in=conversation_ids)
+    return {pk for pk in own if pk} | set(continued.values_list("continued__conversation_id", flat=True))
 
 
 def remove(snapshots: Collection[int]) -> Counter[str]:
@@ -44,45 +46,53 @@ def remove(snapshots: Collection[int]) -> Counter[str]:
 
 def _cut(segment_ids: set[int]) -> tuple[Counter[str], set[int]]:
     """Cut off the ends that nobody needs, and delete segments that nobody needs at all; returns the parents of the latter."""
-    removed: Counter[str] = Counter()
-    parents: set[int] = set()
-    for pk, parent, length, snapshots, forks in _needs(segment_ids):
-        needed = max(snapshots or 0, forks or 0)
-        if needed < length:
-            removed += _cut_at(pk, needed)
-        if snapshots is None and forks is None:
-            Segment.objects.filter(pk=pk).delete()
-            parents |= {parent} if parent is not None else set()
-    return removed, parents
+    needs = _needs(segment_ids)
+    idle = {need.pk for need in needs if need.by_snapshots is None and need.by_forks is None}
+    ends = Q(segment__in=idle)
+    for need in needs:
+        needed = max(need.by_snapshots or 0, need.by_forks or 0)
+        if need.pk not in idle and needed < need.length:
+            ends |= Q(segment=need.pk, position__gte=needed)
+            Segment.objects.filter(pk=need.pk).update(length=needed)
+    removed = _forget(SegmentEntry.objects.filter(ends))
+    Segment.objects.filter(pk__in=idle)._raw_delete(DEFAULT_DB_ALIAS)
+    return removed, {need.parent_id for need in needs if need.pk in idle and need.parent_id is not None}
 
 
-def _needs(segment_ids: set[int]) -> list[tuple[int, int | None, int, int | None, int | None]]:
-    """Of each segment: key, parent, length, and how far its snapshots and its forks need it; None where there are none."""
+@dataclass(frozen=True, slots=True)
+class _Need:
+    """A segment, and how far its snapshots and its forks need it; None where there are none."""
+
+    pk: int
+    parent_id: int | None
+    length: int
+    by_snapshots: int | None
+    by_forks: int | None
+
+
+def _needs(segment_ids: set[int]) -> list[_Need]:
     snapshots = Snapshot.objects.filter(segment=OuterRef("pk")).order_by().values("segment").annotate(n=Max("length"))
     forks = Segment.objects.filter(parent=OuterRef("pk")).order_by().values("parent").annotate(n=Max("parent_length"))
     rows = Segment.objects.filter(pk__in=segment_ids).annotate(
         by_snapshots=Subquery(snapshots.values("n")), by_forks=Subquery(forks.values("n"))
     )
-    return list(rows.values_list("pk", "parent_id", "length", "by_snapshots", "by_forks"))
+    return [_Need(*row) for row in rows.values_list("pk", "parent_id", "length", "by_snapshots", "by_forks")]
 
 
-def _cut_at(segment_id: int, position: int) -> Counter[str]:
-    gone = SegmentEntry.objects.filter(segment=segment_id, position__gte=position)
-    items = list(gone.exclude(item=None).values_list("item_id", flat=True))
-    entries = gone.delete()[0]
-    Segment.objects.filter(pk=segment_id).update(length=position)
-    return Counter(entries=entries, items=_forget_items(items))
+def _forget(entries: QuerySet[SegmentEntry]) -> Counter[str]:
+    """Delete these, and the items that stand nowhere any more."""
+    found = list(entries.values_list("pk", "item_id"))
+    for some in _portions([pk for pk, _ in found]):
+        SegmentEntry.objects.filter(pk__in=some)._raw_delete(DEFAULT_DB_ALIAS)
+    elsewhere = Exists(SegmentEntry.objects.filter(item=OuterRef("pk")))
+    items = 0
+    for some in _portions(sorted({item for _, item in found if item})):
+        items += Item.objects.filter(~elsewhere, pk__in=some)._raw_delete(DEFAULT_DB_ALIAS)
+    return Counter(entries=len(found), items=items)
 
 
-def _forget_items(items: list[int]) -> int:
-    """Delete those that stand nowhere any more."""
-    forgotten = 0
-    distinct = sorted(set(items))
-    for start in range(0, len(distinct), _ASKED_AT_ONCE):
-        some = Item.objects.filter(pk__in=distinct[start : start + _ASKED_AT_ONCE])
-        standing = SegmentEntry.objects.filter(item=OuterRef("pk"))
-        forgotten += some.filter(~Exists(standing)).only("pk").delete()[0]
-    return forgotten
+def _portions(keys: Sequence[int]) -> Iterable[Sequence[int]]:
+    return (keys[start : start + _ASKED_AT_ONCE] for start in range(0, len(keys), _ASKED_AT_ONCE))
 
 
 def built_upon(snapshots: Collection[int]) -> set[int]:
