@@ -22,8 +22,8 @@ from responses_app.models import BackgroundResponse, Conversation, Exchange, Nam
 from responses_app.pacing import Pace
 
 _CONVERSATIONS = 50
-_SNAPSHOTS = 200
-_ENTRIES = 1_000
+_SNAPSHOTS = 100
+_ENTRIES = 500
 """Of a stroke; a turn that brought more items by itself has a stroke of its own."""
 
 
