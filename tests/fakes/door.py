@@ -49,14 +49,18 @@ class Door:
         self._application = application
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=256)
         self._threads: set[threading.Thread] = set()
+        self._silent: set[socket.socket] = set()
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """No more requests; those in flight have ten seconds."""
+        """No more requests; those in flight have ten seconds. A browser keeps spare connections, which are none."""
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+        for sock in list(self._silent):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RD)
         self.settle()
 
     def settle(self) -> None:
@@ -73,6 +77,7 @@ class Door:
                 return
             thread = threading.Thread(target=self._converse, args=(sock,), daemon=True)
             self._threads.add(thread)
+            self._silent.add(sock)
             thread.start()
 
     def _converse(self, sock: socket.socket) -> None:
@@ -87,10 +92,12 @@ class Door:
                 sock.shutdown(socket.SHUT_RDWR)
             reader.close()
             sock.close()
+            self._silent.discard(sock)
             self._threads.discard(threading.current_thread())
 
     def _serve(self, reader: Any, sock: socket.socket) -> None:
         environ = _environ(reader, sock)
+        self._silent.discard(sock)
         if environ is None:
             return
         answer = Answer(sock)
