@@ -101,7 +101,7 @@ def meter(percent: float, label: str) -> SafeString:
 
 def pretty_json(value: JSON) -> SafeString:
     """A JSON value to read. ASCII, so that no character of it can disguise another."""
-    return NOTHING if value is None else format_html('<pre class="json">{}</pre>', json.dumps(value, indent=2))
+    return NOTHING if value is None else format_html('<pre class="json" tabindex="0">{}</pre>', json.dumps(value, indent=2))
 
 
 def link(url: str, text: object) -> SafeString:

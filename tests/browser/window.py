@@ -11,7 +11,7 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from selenium import webdriver
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException, TimeoutException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
@@ -67,6 +67,10 @@ class Browser:
         """Wait until the page says so."""
         self._until(lambda driver: text in driver.find_element(By.TAG_NAME, "body").text, f"the page does not say {text!r}")
 
+    def wait_for(self, expression: str) -> None:
+        """Wait until this JavaScript is true."""
+        self._until(lambda driver: driver.execute_script(f"return {expression}"), f"never true: {expression}")
+
     def find(self, selector: str) -> WebElement:
         """The first element that a CSS selector finds, as soon as it is there."""
         return self._until(lambda driver: driver.find_element(By.CSS_SELECTOR, selector), f"there is no {selector}")
@@ -120,6 +124,7 @@ class Browser:
         """Keep the whole page, as wide as the window, as NAME-light and NAME-dark; `kind` is png or webp."""
         for scheme in SCHEMES:
             self.scheme(scheme)
+            self.driver.execute_script("document.getAnimations().forEach((change) => change.finish())")
             size = self.driver.execute_cdp_cmd("Page.getLayoutMetrics", {})["cssContentSize"]
             clip = {"x": 0, "y": 0, "width": size["width"], "height": min(size["height"], tallest), "scale": 1}
             asked = {"format": kind, "clip": clip, "captureBeyondViewport": True}
@@ -140,7 +145,9 @@ class Browser:
 
     def _until(self, question: Callable[[webdriver.Chrome], T], else_says: str) -> T:
         # An element may be gone with its page between two looks.
-        wait = WebDriverWait(
-            self.driver, _SECONDS, 0.1, ignored_exceptions=[NoSuchElementException, StaleElementReferenceException]
-        )
-        return wait.until(question, else_says)
+        gone = [NoSuchElementException, StaleElementReferenceException]
+        try:
+            return WebDriverWait(self.driver, _SECONDS, 0.1, ignored_exceptions=gone).until(question)
+        except TimeoutException:
+            page = self.driver.find_element(By.TAG_NAME, "body").text
+        raise AssertionError(f"{else_says}; at {self.driver.current_url}:\n{page[:2000]}")
