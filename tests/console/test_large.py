@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from django.contrib import admin
 from django.db import connection, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -12,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import DjangoDbBlocker
 
+from accounts.models import ApiKey, AuditEntry, OAuthCredential
 from responses_app.models import Conversation, Exchange, Snapshot
 from tests.fakes import crowd
 
@@ -57,7 +59,11 @@ def pages() -> list[str]:
     found = [reverse(exchange, args=[latest.filter(status=status)[0].pk]) for status in ("completed", "failed")]
     found.append(reverse(conversation, args=[Conversation.objects.order_by("-last_used_at")[0].pk]))
     found.append(reverse(snapshot, args=[Snapshot.objects.order_by("-pk")[0].pk]))
-    lists = ["responses_app_snapshot", "responses_app_conversation", "accounts_apikey", "accounts_oauthcredential"]
+    found += [reverse(f"admin:accounts_apikey_{act}", args=[ApiKey.objects.all()[0].pk]) for act in ("change", "rotate")]
+    found.append(reverse("admin:accounts_oauthcredential_change", args=[OAuthCredential.objects.all()[0].pk]))
+    found.append(reverse("admin:accounts_auditentry_change", args=[AuditEntry.objects.all()[0].pk]))
+    lists = [f"{model._meta.app_label}_{model._meta.model_name}" for model in admin.site._registry]
+    found += [reverse(f"admin:{name}") for name in ("accounts_apikey_add", "auth_user_add", "second_factor")]
     found += [reverse("admin:index"), reverse("admin:live"), exchanges]
     found += [reverse(f"admin:{name}_changelist") for name in lists]
     day = f"{timezone.now():%Y-%m-%d}"

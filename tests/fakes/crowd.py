@@ -13,7 +13,7 @@ from typing import Any
 from django.db import connection, transaction
 from django.db.models import Model
 
-from accounts.models import ApiKey, CredentialTokens, OAuthCredential, QuotaReading
+from accounts.models import ApiKey, AuditEntry, CredentialTokens, KeyBudget, OAuthCredential, QuotaReading
 from responses_app.models import Conversation, Exchange, Segment, Snapshot
 
 _AT_ONCE = 5_000
@@ -37,6 +37,7 @@ class Size:
     keys: int = 40
     credentials: int = 6
     per_day: int = 20_000
+    acts: int = 20_000
 
 
 def fill(now: datetime, size: Size = Size()) -> None:
@@ -44,6 +45,8 @@ def fill(now: datetime, size: Size = Size()) -> None:
     with transaction.atomic():
         credentials = [_credential(number, now) for number in range(1, size.credentials + 1)]
         keys = [ApiKey.objects.create(name=f"team {number}", provider="codex") for number in range(1, size.keys + 1)]
+        KeyBudget.objects.bulk_create(KeyBudget(key=k, kind=kind, amount=10_000, window="day") for k in keys for kind in KeyBudget.Kind)
+        AuditEntry.objects.bulk_create(_acts(now, size), _AT_ONCE)
         conversations = _conversations(now, size, keys, credentials)
         _insert(Exchange, _exchange(now), _exchanges(now, size, conversations, credentials))
         _snapshots(size, conversations)
@@ -66,6 +69,12 @@ def _credential(number: int, now: datetime) -> OAuthCredential:
             observed_at=now,
         )
     return credential
+
+
+def _acts(now: datetime, size: Size) -> Iterator[AuditEntry]:
+    for number in range(size.acts):
+        at = now - timedelta(minutes=number)
+        yield AuditEntry(at=at, actor=f"operator {number % 7}", action="signed in", object_label="session", address="127.0.0.1")
 
 
 def _conversations(
