@@ -108,6 +108,13 @@ class ApiKeyAdmin(LastingAdmin):
         """Boxes to tick: there are few credentials."""
         return super().formfield_for_manytomany(db_field, request, **{**kwargs, "widget": forms.CheckboxSelectMultiple})
 
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """The boxes alone: a credential is signed in or imported on a page of its own."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "credentials" and field is not None:
+            field.widget.can_add_related = False
+        return field
+
     # --- what is shown ---
 
     @admin.display(description="begins with")

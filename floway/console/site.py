@@ -26,6 +26,7 @@ class ConsoleSite(admin.AdminSite):
     site_title = "Floway"
     index_title = "Operations"
     site_url = None
+    empty_value_display = "–"
     index_template = "console/operations.html"
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
