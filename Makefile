@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 SCRATCH = $$(mktemp -d)
 
-.PHONY: serve demo test test-clients test-cli test-hosts parity coverage check lock format clean
+.PHONY: serve demo test test-clients test-browser test-cli test-hosts parity coverage check lock format clean
 
 serve: $(VENV)/.installed
 	@exec $(BIN)/python manage.py serve --migrate
@@ -21,6 +21,11 @@ test: $(VENV)/.installed-dev
 # A served gateway driven by the OpenAI SDK.
 test-clients: $(VENV)/.installed-dev
 	$(PYTEST) -m sdk tests/clients
+
+# Chromium at the admin's pages, with axe-core from npm. FLOWAY_TEST_PICTURES names a directory for pictures of them.
+test-browser: $(VENV)/.installed-dev
+	npm ci --silent --no-audit --no-fund --prefix tests/browser
+	$(PYTEST) -m browser tests/browser
 
 # The official client, found by FLOWAY_TEST_CODEX_BIN, in a network namespace with loopback alone: it calls home.
 test-cli: $(VENV)/.installed-dev

@@ -60,7 +60,6 @@ def _take(browser: Browser, admin: str, user: str, password: str) -> None:
 def _pages() -> list[tuple[str, str]]:
     return [
         ("exchanges", "responses_app/exchange/"),
-        ("credentials", "accounts/oauthcredential/"),
         ("audit", "accounts/auditentry/"),
     ]
 
