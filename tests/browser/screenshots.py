@@ -19,6 +19,12 @@ ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images"
 LARGEST = 60_000
 _TALLEST = 1300
+_LISTS = (("exchanges", "responses_app/exchange/"), ("audit", "accounts/auditentry/"))
+_ROWS = (
+    ("credential", "accounts/oauthcredential/"),
+    ("key", "accounts/apikey/?q=shop"),
+    ("exchange", "responses_app/exchange/?outcome=failed"),
+)
 _GREETING = re.compile(r"The admin: (\S+/admin/), user (\S+), password (\S+)")
 
 
@@ -41,27 +47,17 @@ def _take(browser: Browser, admin: str, user: str, password: str) -> None:
     browser.press("Log in")
     browser.see("Requests, live")
     _keep(browser, "operations")
-    for name, address in _pages():
+    for name, address in _LISTS:
         browser.go(admin + address)
         _keep(browser, name)
-    for name, table, query in (
-        ("conversation", "conversation", "?o=-5"),
-        ("exchange", "exchange", "?outcome=failed"),
-        ("credential", "oauthcredential", ""),
-        ("key", "apikey", "?q=shop"),
-    ):
-        app = "accounts" if table in {"oauthcredential", "apikey"} else "responses_app"
-        browser.go(f"{admin}{app}/{table}/{query}")
+    for name, address in _ROWS:
+        browser.go(admin + address)
         browser.find("#result_list tbody th a").click()
         browser.wait_for("document.readyState === 'complete' && location.pathname.endsWith('/change/')")
         _keep(browser, name)
-
-
-def _pages() -> list[tuple[str, str]]:
-    return [
-        ("exchanges", "responses_app/exchange/"),
-        ("audit", "accounts/auditentry/"),
-    ]
+    browser.find(".facts a[href*='/conversation/']").click()
+    browser.wait_for("document.readyState === 'complete' && location.pathname.includes('/conversation/')")
+    _keep(browser, "conversation")
 
 
 def _keep(browser: Browser, name: str) -> None:
