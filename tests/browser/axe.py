@@ -16,7 +16,7 @@ const done = arguments[arguments.length - 1];
 document.getAnimations().forEach((change) => change.finish()); // colours that are on their way
 axe.run(document, arguments[0]).then((found) => done(found.violations), (error) => done([{id: String(error), nodes: []}]));
 """
-_ALL: dict[str, Any] = {"resultTypes": ["violations"]}
+_ALL: dict[str, Any] = {"resultTypes": ["violations"], "preload": False, "iframes": False}
 _COLOURS: dict[str, Any] = {**_ALL, "runOnly": ["color-contrast", "link-in-text-block"]}
 
 

@@ -18,7 +18,7 @@ from tests.browser.window import Browser, chromium
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images"
 LARGEST = 60_000
-_TALLEST = 1300
+_TALLEST = 1200
 _LISTS = (("exchanges", "responses_app/exchange/"), ("audit", "accounts/auditentry/"))
 _ROWS = (
     ("credential", "accounts/oauthcredential/"),

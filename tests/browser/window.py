@@ -128,7 +128,7 @@ class Browser:
             size = self.driver.execute_cdp_cmd("Page.getLayoutMetrics", {})["cssContentSize"]
             clip = {"x": 0, "y": 0, "width": size["width"], "height": min(size["height"], tallest), "scale": 1}
             asked = {"format": kind, "clip": clip, "captureBeyondViewport": True}
-            shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", {**asked, "quality": 30} if kind != "png" else asked)
+            shot = self.driver.execute_cdp_cmd("Page.captureScreenshot", {**asked, "quality": 28} if kind != "png" else asked)
             (directory / f"{name}-{scheme}.{kind}").write_bytes(base64.b64decode(shot["data"]))
         self.scheme("")
 

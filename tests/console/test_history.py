@@ -211,7 +211,7 @@ def test_a_request_can_be_repeated_as_far_as_it_is_known(operator: Client) -> No
     exchange = rows.make_exchange(
         key, 2, conversation=conversation, continued=parent, model="it's", stored=False, preamble={"tools": "ab"}, input_items=3
     )
-    command = html.unescape(re.findall(r'<pre class="json" tabindex="0" id="curl">([^<]+)</pre>', exchange_page(operator, exchange))[0])
+    command = html.unescape(re.findall(r'<pre [^>]*id="curl">([^<]+)</pre>', exchange_page(operator, exchange))[0])
     words = shlex.split(command.replace("\\\n", " "))
     body = json.loads(words[words.index("-d") + 1])
     asked = {"model": "it's", "previous_response_id": parent.response_id, "input": "...", "stream": True, "store": False}

@@ -45,7 +45,9 @@ def fill(now: datetime, size: Size = Size()) -> None:
     with transaction.atomic():
         credentials = [_credential(number, now) for number in range(1, size.credentials + 1)]
         keys = [ApiKey.objects.create(name=f"team {number}", provider="codex") for number in range(1, size.keys + 1)]
-        KeyBudget.objects.bulk_create(KeyBudget(key=k, kind=kind, amount=10_000, window="day") for k in keys for kind in KeyBudget.Kind)
+        KeyBudget.objects.bulk_create(
+            KeyBudget(key=k, kind=kind, amount=10_000, window="day") for k in keys for kind in KeyBudget.Kind
+        )
         AuditEntry.objects.bulk_create(_acts(now, size), _AT_ONCE)
         conversations = _conversations(now, size, keys, credentials)
         _insert(Exchange, _exchange(now), _exchanges(now, size, conversations, credentials))
