@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db import transaction
 from django.utils import timezone
 
-from responses_app import background, capturing, collecting, forgetting, idempotency, purging, space
+from responses_app import background, capturing, collecting, forgetting, idempotency, purging, space, usage
 from responses_app.models import Collection
 from responses_app.pacing import Pace
 
@@ -56,4 +56,4 @@ def _note(round_: Collection) -> None:
         Collection.objects.filter(pk__lt=min(kept)).delete()
 
 
-JOBS = (forget_payloads, background.sweep, idempotency.sweep, purge, clear_away)
+JOBS = (usage.count, forget_payloads, background.sweep, idempotency.sweep, purge, clear_away)

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from accounts.models import ApiKey
+from responses_app import usage
 from responses_app.collecting import cutoff
 from responses_app.models import BackgroundResponse, Exchange, NamedConversation, Provenance, Snapshot
 from responses_app.pacing import Pace
@@ -56,11 +57,11 @@ def _delete(rows: QuerySet[Any], pace: Pace) -> int:
 
 
 def _exchanges(before: datetime, pace: Pace) -> int:
-    """Those that ended; one that a response came of, or that holds one's window, stays for as long as the response."""
+    """Those that ended and are summed up; what a response came of, or what holds one's window, stays as long as it."""
     made = Exists(Snapshot.objects.filter(exchange=OuterRef("pk")))
     holds = Exists(Snapshot.objects.filter(continued_by=OuterRef("pk")))
     ended = ~Q(status=Exchange.Status.IN_FLIGHT)
-    old = Exchange.objects.filter(ended, ~made, ~holds, started_at__lt=before).order_by("started_at")
+    old = Exchange.objects.filter(usage.counted(), ended, ~made, ~holds, started_at__lt=before).order_by("started_at")
     removed = 0
     while not pace.is_over and (some := list(old.values_list("pk", flat=True)[:_AT_ONCE])):
         with pace.stroke():

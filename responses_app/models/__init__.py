@@ -15,6 +15,7 @@ from responses_app.models.idempotency import IdempotentRequest
 from responses_app.models.keeping import Collection, Purge
 from responses_app.models.named import NamedConversation
 from responses_app.models.snapshots import BrokenSnapshot, Snapshot, SnapshotQuerySet
+from responses_app.models.usage import ModelPrice, UsageHour, UsageLate, UsageMark
 from responses_app.models.workers import Worker, WorkerQuerySet
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "IdempotentRequest",
     "Item",
     "Keepsake",
+    "ModelPrice",
     "NamedConversation",
     "Payload",
     "Provenance",
@@ -37,6 +39,9 @@ __all__ = [
     "SegmentEntry",
     "Snapshot",
     "SnapshotQuerySet",
+    "UsageHour",
+    "UsageLate",
+    "UsageMark",
     "Worker",
     "WorkerQuerySet",
 ]
