@@ -13,7 +13,15 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from floway import markup
-from responses_app import cache_history, fleet, purge_pages, reading, repeating, storage_pages  # noqa: F401 - registering is its effect
+from responses_app import (
+    cache_history,
+    fleet,
+    price_pages,  # noqa: F401 - registering is its effect
+    purge_pages,  # noqa: F401 - likewise
+    reading,
+    repeating,
+    storage_pages,  # noqa: F401 - likewise
+)
 from responses_app.diagnosis import first_difference
 from responses_app.filters import (
     CompactedFilter,

@@ -54,10 +54,12 @@ class ConsoleSite(admin.AdminSite):
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
         """With the pages of people before the admin's own, which end with one for everything."""
-        from floway.console import entry
+        from floway.console import entry, usage
         from floway.console.second_factor_pages import second_factor_view
 
         return [
+            path("usage/", self.admin_view(usage.page), name="usage"),
+            path("usage/export/", self.admin_view(usage.export), name="usage_export"),
             path("live/", self.admin_view(self.live), name="live"),
             path("first-owner/", entry.first_owner, name="first_owner"),
             path("second-factor/", self.admin_view(second_factor_view), name="second_factor"),
