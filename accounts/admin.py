@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern
@@ -21,6 +20,8 @@ from django.views.decorators.debug import sensitive_post_parameters
 from accounts import (
     importing,
     key_pages,  # noqa: F401 - registering is its effect
+    switching,
+    token_pages,  # noqa: F401 - likewise
 )
 from accounts.export_pages import ExportPages
 from accounts.forms import ImportForm, import_help, provider_label
@@ -205,11 +206,7 @@ class CredentialAdmin(SignInPages, ExportPages, PoolPages, LastingAdmin):
         credential = changeable(self, request, object_id)
         if request.method != "POST":
             return confirmation(self, request, credential, act)
-        state = OAuthCredential.State
-        source = {state.DISABLED} if act is ENABLE else set(state) - {state.DISABLED}
-        with transaction.atomic():
-            for row in OAuthCredential.objects.select_for_update().filter(pk=credential.pk, state__in=source):
-                row.enter(state.ACTIVE if act is ENABLE else state.DISABLED, f"{act.verb}d by {request.user.get_username()}.")
-                self.log_change(request, row, f"{act.verb}d.")
+        if switching.switch(credential.pk, on=act is ENABLE, who=request.user.get_username()):
+            self.log_change(request, credential, f"{act.verb}d.")
         self.message_user(request, f"{markup.clean(credential)}: {act.verb.lower()}d.", messages.SUCCESS)
         return HttpResponseRedirect(change_url(credential))

@@ -29,6 +29,8 @@ VIEWS = frozenset(
         "responses_app.view_worker",
         "responses_app.view_purge",
         "responses_app.view_collection",
+        "responses_app.view_usagehour",
+        "responses_app.view_modelprice",
     }
 )
 """States and history. No content, no audit log, no export."""
@@ -40,6 +42,12 @@ OPERATES = VIEWS | {
     "accounts.change_apikey",
     "accounts.change_pool",
     "accounts.view_auditentry",
+    "accounts.view_operatortoken",
+    "accounts.add_operatortoken",
+    "accounts.change_operatortoken",
+    "responses_app.add_modelprice",
+    "responses_app.change_modelprice",
+    "responses_app.delete_modelprice",
 }
 """Logins, keys, the pool, and who did what. No content, no tokens, no people."""
 

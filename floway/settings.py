@@ -173,6 +173,8 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
 ]
 
 # What callers with a key use: they have no session and send no forms, so these requests pass a part of MIDDLEWARE alone.
@@ -269,6 +271,23 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["responses_app.http.ResponsesRenderer"],
     "DEFAULT_PARSER_CLASSES": [],
     "EXCEPTION_HANDLER": "responses_app.http.exception_handler",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+}
+
+FLOWAY_API_REQUESTS_PER_MINUTE = _count("FLOWAY_API_REQUESTS_PER_MINUTE", 120)
+FLOWAY_METRICS_TOKEN = env.str("FLOWAY_METRICS_TOKEN", default="")
+if FLOWAY_METRICS_TOKEN and len(FLOWAY_METRICS_TOKEN) < 16:
+    raise ImproperlyConfigured("FLOWAY_METRICS_TOKEN must have at least 16 characters; empty for no metrics.")
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Floway",
+    "VERSION": None,
+    "SERVE_INCLUDE_SCHEMA": False,
+    "ENABLE_DJANGO_DEPLOY_CHECK": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    # Nothing is fetched from elsewhere: no badge of a validator.
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "validatorUrl": None},
+    "COMPONENT_SPLIT_REQUEST": True,
 }
 
 # --- the gateway ----------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from floway import health
-from floway.console import errors
+from floway.console import errors, metrics
 from floway.wire.errors import InvalidRequest, ServiceError
 from responses_app import dialects, http, views
 
@@ -15,6 +15,8 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
+    path("api/", include("floway.console.api.urls")),
+    path("metrics", metrics.view),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
     path("v1/", include("responses_app.urls")),

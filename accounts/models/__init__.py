@@ -13,6 +13,7 @@ from accounts.models.credentials import (
     OAuthCredential,
 )
 from accounts.models.limits import KeyBudget
+from accounts.models.operator_tokens import OperatorPace, OperatorToken
 from accounts.models.people import AuditEntry, GuessCount, RecoveryCode, RoleGrant, SecondFactor
 from accounts.models.quota import Pool, QuotaReading, QuotaSample
 from accounts.models.signing_in import PendingSignIn
@@ -32,6 +33,8 @@ __all__ = [
     "ModelCatalogue",
     "Notice",
     "OAuthCredential",
+    "OperatorPace",
+    "OperatorToken",
     "PendingSignIn",
     "Pool",
     "QuotaReading",

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.urls import reverse
+
+from floway.console.sessions import is_operators
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
@@ -15,7 +16,7 @@ POLICY = (
 
 
 class ContentSecurityPolicyMiddleware:
-    """Puts the policy on everything below the admin's root, its errors and redirects too."""
+    """Puts the policy on everything below the admin's and the API's roots, errors and redirects too."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -23,6 +24,6 @@ class ContentSecurityPolicyMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """Other routes pass untouched."""
         response = self.get_response(request)
-        if request.path.startswith(reverse("admin:index")):
+        if is_operators(request.path):
             response["Content-Security-Policy"] = POLICY
         return response

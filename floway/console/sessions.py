@@ -18,11 +18,16 @@ _BEGAN, _SEEN = "began", "seen"
 _NOTED_EVERY_SECONDS = 60
 
 
+def is_operators(path: str) -> bool:
+    """Is that a page for operators, or what their programs ask?"""
+    return path.startswith((reverse("admin:index"), "/api/"))
+
+
 def operators_request(get_response: GetResponse) -> GetResponse:
     """Django's hook; other requests pass untouched."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        if not request.path.startswith(reverse("admin:index")):
+        if not is_operators(request.path):
             return get_response(request)
         with audit.on_behalf_of(request):
             if SESSION_KEY in request.session:

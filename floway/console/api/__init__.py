@@ -1,0 +1,1 @@
+"""What the operator's pages show, for programs: JSON under /api/."""
