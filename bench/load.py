@@ -2,7 +2,8 @@
 
 Connections are reused. Events are counted as they arrive, not when their stream ends. A stream counts as served when it ended
 properly, with `response.completed`, and brought as many events as were asked for; every other one is an error, and named.
-The key is read from FLOWAY_BENCH_KEY, so that it stands on no command line.
+The key is read from FLOWAY_BENCH_KEY, so that it stands on no command line. `generator_busy` tells how much of one core this
+took: near 1, the figures are the generator's own.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import re
 import statistics
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,40 +28,51 @@ _CARRIED = len(EVENT) - 1
 _FILLER = "The quick brown fox jumps over the lazy dog, and then it does so again. " * 14
 LONGEST_SECONDS = 60.0
 _MOST_ERRORS = 200
+RESPONSE_ID = re.compile(rb'"id":"(resp_[^"]+)"')
+_HEAD = (
+    b"POST %s HTTP/1.1\r\nhost: %s:%d\r\nauthorization: Bearer %s\r\ncontent-type: application/json\r\n"
+    b"accept: text/event-stream\r\ncontent-length: %d\r\n\r\n"
+)
+_BODY = (
+    b"""{"model":"%%s","instructions":"%s","stream":true,%%s"input":[{"type":"message","role":"user","content":["""
+    % (_FILLER.encode())
+    + b"""{"type":"input_text","text":"Conversation %%s. %s%%s"}]}]}""" % _FILLER.encode()
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to send what. `events`: how many public events a stream must bring."""
+    """Where to send what.
+
+    :param events: how many public events a stream must bring. :param padding: what makes a body as large as it shall be.
+    """
 
     host: str
     port: int
     path: str
-    key: str
+    key: str = field(repr=False)
     model: str
     events: int
+    padding: bytes = field(default=b"", repr=False)
 
     @classmethod
-    def of(cls, url: str, key: str, model: str) -> Target:
-        """From a URL and a model such as `bench-20` or `bench-20-5`."""
+    def of(cls, url: str, key: str, model: str, body_bytes: int = 0) -> Target:
+        """From a URL and a model such as `bench-20` or `bench-20-5`; another name stands for 20 events."""
         parts = urlsplit(url)
-        return cls(parts.hostname or "", parts.port or 80, parts.path, key, model, int(model.split("-")[1]))
+        named = model.split("-")
+        events = int(named[1]) if named[0] == "bench" and named[1].isdigit() else 20
+        padding = (_FILLER.encode() * (body_bytes // len(_FILLER) + 1))[:body_bytes]
+        return cls(parts.hostname or "", parts.port or 80, parts.path, key, model, events, padding)
 
-    def request(self, serial: str) -> bytes:
-        """A conversation's first turn; no two are alike, so no two are one conversation."""
-        text = f"Conversation {serial}. {_FILLER}"
-        message = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
-        document = {"model": self.model, "instructions": _FILLER, "input": [message], "stream": True}
-        body = json.dumps(document, separators=(",", ":")).encode()
-        lines = (
-            f"POST {self.path} HTTP/1.1",
-            f"host: {self.host}:{self.port}",
-            f"authorization: Bearer {self.key}",
-            "content-type: application/json",
-            "accept: text/event-stream",
-            f"content-length: {len(body)}",
-        )
-        return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+    def request(self, serial: str, previous: str | None = None, more: bytes = b"") -> bytes:
+        """A conversation's first turn, or one that continues `previous`. No two are alike, so no two begin one conversation.
+
+        :param more: further members of the body, each with a comma after it.
+        """
+        continued = b'"previous_response_id":"%s",' % previous.encode() if previous else b""
+        body = _BODY % (self.model.encode(), more + continued, serial.encode(), self.padding)
+        head = _HEAD % (self.path.encode(), self.host.encode(), self.port, self.key.encode(), len(body))
+        return head + body
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +91,7 @@ class Result:
     first_event_p99: float
     whole_p50: float
     whole_p99: float
+    generator_busy: float
     errors: dict[str, int]
 
 
@@ -95,6 +108,7 @@ class Tally:
         self.whole: list[float] = []
         self.errors: Counter[str] = Counter()
         self._most = most
+        self._set_out_at = time.monotonic(), time.process_time()
 
     def may_begin(self) -> bool:
         """Is there still a request to send?"""
@@ -126,8 +140,13 @@ class Tally:
             first_event_p99=percentile(self.first, 99),
             whole_p50=percentile(self.whole, 50),
             whole_p99=percentile(self.whole, 99),
+            generator_busy=self._busy(),
             errors=dict(self.errors),
         )
+
+    def _busy(self) -> float:
+        wall, spent = (now - then for now, then in zip((time.monotonic(), time.process_time()), self._set_out_at, strict=True))
+        return round(spent / max(1e-9, wall), 2)
 
 
 def percentile(values: list[float], percent: int) -> float:
@@ -140,8 +159,10 @@ def percentile(values: list[float], percent: int) -> float:
 class Caller(asyncio.Protocol):
     """One connection, one stream at a time. `done` is resolved when it stops asking."""
 
-    def __init__(self, target: Target, tally: Tally, serial: str) -> None:
+    def __init__(self, target: Target, tally: Tally, serial: str, turns: int) -> None:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._turns = turns
+        self._previous: str | None = None
         self._target = target
         self._tally = tally
         self._serial = serial
@@ -178,7 +199,7 @@ class Caller(asyncio.Protocol):
         self._events = 0
         self._parts: list[bytes] = []
         self._waiting = True
-        request = self._target.request(f"{self._serial}-{self._asked}")
+        request = self._target.request(f"{self._serial}-{self._asked}", self._previous)
         self._began = time.monotonic()
         self._transport.write(request)
 
@@ -231,6 +252,8 @@ class Caller(asyncio.Protocol):
             self._tally.errors[f"{self._events} events instead of {self._target.events}"] += 1
         else:
             self._tally.ended(self._began, self._first, now)
+        answered = RESPONSE_ID.search(body) if self._asked % self._turns else None
+        self._previous = answered[1].decode() if answered else None
         self._ask()
 
 
@@ -243,9 +266,10 @@ def unchunked(body: bytes) -> bytes:
     return b"".join(parts)
 
 
-async def drive(target: Target, *, connections: int, warm_up: float, seconds: float, most: int) -> Result:
+async def drive(target: Target, *, connections: int, warm_up: float, seconds: float, most: int, turns: int = 1) -> Result:
     """Load `target` for `warm_up` and then `seconds`, or until `most` requests were sent.
 
+    :param turns: of each conversation, all but the first by `previous_response_id`.
     :raises TimeoutError: streams hang.
     """
     loop = asyncio.get_running_loop()
@@ -254,7 +278,7 @@ async def drive(target: Target, *, connections: int, warm_up: float, seconds: fl
     run = os.urandom(6).hex()
     callers = []
     for number in range(connections):
-        caller = Caller(target, tally, f"{run}-{number}")
+        caller = Caller(target, tally, f"{run}-{number}", turns)
         await loop.create_connection(lambda caller=caller: caller, target.host, target.port)  # type: ignore[misc]
         callers.append(caller.done)
     await asyncio.wait_for(asyncio.gather(*callers), warm_up + seconds + LONGEST_SECONDS)
@@ -270,10 +294,17 @@ def main() -> None:
     parser.add_argument("--warm-up", type=float, default=1.0, help="seconds that are not counted")
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--most", type=int, default=1_000_000, help="requests, the warm-up's included")
+    parser.add_argument("--turns", type=int, default=1, help="of each conversation")
+    parser.add_argument("--body", type=int, default=0, help="bytes that a request carries beside the usual two thousand")
     asked = parser.parse_args()
-    target = Target.of(asked.url, os.environ.get("FLOWAY_BENCH_KEY", ""), asked.model)
+    target = Target.of(asked.url, os.environ.get("FLOWAY_BENCH_KEY", ""), asked.model, asked.body)
     load = drive(
-        target, connections=asked.connections, warm_up=asked.warm_up, seconds=asked.seconds, most=min(asked.most, 1_000_000)
+        target,
+        connections=asked.connections,
+        warm_up=asked.warm_up,
+        seconds=asked.seconds,
+        most=min(asked.most, 1_000_000),
+        turns=asked.turns,
     )
     print(json.dumps(asdict(asyncio.run(load))))
 

@@ -1,4 +1,4 @@
-"""The benchmark: gateway and direct road in turn, each figure beside the direct one of the same run. See docs/benchmarks.md."""
+"""The benchmark: every row of the table, beside what it must and what it should be. See docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -7,139 +7,122 @@ import json
 import os
 import platform
 import shutil
-import statistics
+import signal
 import subprocess
 import sys
 import time
-from collections import defaultdict
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from bench import holding, relaying, storing
+from bench.figures import LOAD_HEADINGS, Figure, markdown, table
 from bench.leaving import leave
-from bench.load import Result
-from bench.processes import ROOT, DidNotStart, Gateway, Nginx, Process, Upstream, cpu_ms, worker_memory_mb
+from bench.processes import ROOT, DidNotStart
+from bench.stage import POSTGRES, SQLITE, BenchFailed, Case, Effort, Measured, Stage, errors_of, median, plain, say
 
-HISTORY = ROOT / "bench" / "results" / "history.jsonl"
+RESULTS = ROOT / "bench" / "results"
+HISTORY = RESULTS / "history.jsonl"
+"""Of full runs; it is committed."""
+QUICK_HISTORY = RESULTS / "quick.jsonl"
+
+ROWS: dict[str, Callable[[Stage], list[Figure]]] = {
+    "start": holding.starting,
+    "short": relaying.short,
+    "bursts": relaying.bursts,
+    "paced": relaying.paced,
+    "first": relaying.first_event,
+    "slow": relaying.slow,
+    "bodies": relaying.bodies,
+    "compaction": holding.compaction,
+    "leaving": holding.leaving,
+    "turns": storing.turns,
+    "large": storing.large,
+}
+_QUICK = [name for name in ROWS if name != "large"]
 _SMOKE_REQUESTS = 6
-_LOAD_MARGIN_SECONDS = 90
+_EFFORTS = {
+    "quick": Effort(repeats=1, seconds=2.0, tries=10, snapshots=20_000, turns=200),
+    "full": Effort(repeats=3, seconds=2.5, tries=20, snapshots=100_000, turns=1_000),
+}
 
 
-class BenchFailed(Exception):
-    """There is nothing to show; `str` says why."""
+def measure(stage: Stage, rows: list[str]) -> dict[str, Any]:
+    """The rows, one after the other. A row that fails is named; the others go on."""
+    figures: list[Figure] = []
+    failures: dict[str, str] = {}
+    took: dict[str, float] = {}
+    for name in rows:
+        say(f"{name}:")
+        began = time.monotonic()
+        try:
+            figures += ROWS[name](stage)
+        except (BenchFailed, DidNotStart, OSError, subprocess.TimeoutExpired) as failure:
+            failures[name] = str(failure)[-2000:]
+            say(f"  FAILED: {failure}")
+        took[name] = round(time.monotonic() - began, 1)
+    return {
+        "figures": [asdict(figure) for figure in figures],
+        "loads": {case: plain(repeats) for case, repeats in stage.loads.items()},
+        "raw": stage.raw,
+        "errors": stage.errors,
+        "failures": failures,
+        "row_seconds": took,
+    }
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A load: a model of the simulated upstream's, and how many connections ask for it."""
-
-    name: str
-    model: str
-    connections: int
-
-
-SHORT = "short streams (20 events)"
-CASES = (
-    Case(f"{SHORT}, c=1", "bench-20", 1),
-    Case(f"{SHORT}, c=16", "bench-20", 16),
-    Case(f"{SHORT}, c=64", "bench-20", 64),
-    Case("bursts (200 events), c=16", "bench-200", 16),
-)
+def _circumstances(asked: argparse.Namespace) -> dict[str, Any]:
+    revision = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False)
+    return {
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "kind": asked.kind,
+        "revision": revision.stdout.strip(),
+        "databases": [SQLITE, *([POSTGRES] if asked.postgres else [])],
+        "cores": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+        "load_average_before": round(os.getloadavg()[0], 2),
+    }
 
 
-@dataclass(frozen=True, slots=True)
-class Road:
-    """A way to the upstream: straight, through the gateway, or through a peer."""
-
-    name: str
-    target: str
-    process: Process
-    key: str = field(default="bench", repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """One load on one road. `cpu_ms`: what the road's process spent on a request."""
-
-    result: Result
-    cpu_ms: float
+def show(report: dict[str, Any], stage: Stage) -> str:
+    """The report as Markdown, ready for the docs."""
+    head = ", ".join(f"{name.replace('_', ' ')} {report[name]}" for name in ("at", "revision", "cores", "python"))
+    load = f"load average {report['load_average_before']} before, {report['load_average_after']} after"
+    parts = [
+        f"{head}, {load}. Streams that went wrong: {report['errors']}.",
+        table(Figure(**each) for each in report["figures"]),
+    ]
+    parts += [f"**{name} failed:** {reason.splitlines()[-1]}" for name, reason in report["failures"].items()]
+    return "\n\n".join([*parts, markdown(LOAD_HEADINGS, _load_lines(stage))])
 
 
-Table = dict[str, dict[str, list[Measured]]]
-"""Case, then road, then repeats."""
-
-
-def drive(road: Road, case: Case, *, warm_up: float, seconds: float, most: int | None = None) -> Measured:
-    """Put a load on a road, from a process of its own.
-
-    :raises BenchFailed: not one stream was served.
-    """
-    command = [sys.executable, "-m", "bench.load", road.target, "--model", case.model, "--connections", str(case.connections)]
-    command += ["--warm-up", str(warm_up), "--seconds", str(seconds), *(["--most", str(most)] if most else [])]
-    environment = {**os.environ, "FLOWAY_BENCH_KEY": road.key}
-    before = cpu_ms(road.process.pid)
-    limit = warm_up + seconds + _LOAD_MARGIN_SECONDS
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=limit, check=False)
-    spent = cpu_ms(road.process.pid) - before
-    if done.returncode:
-        raise BenchFailed(f"{road.name}, {case.name}: {done.stderr}")
-    result = Result(**json.loads(done.stdout))
-    if not result.requests:
-        raise BenchFailed(f"{road.name}, {case.name}: no stream was served: {result.errors}\n{road.process.output[-3000:]}")
-    return Measured(result, spent / result.begun)
-
-
-def measure(roads: list[Road], *, repeats: int, seconds: float) -> Table:
-    """All cases on all roads, in turn, so that what disturbs the machine disturbs them alike."""
-    table: Table = {case.name: defaultdict(list) for case in CASES}
-    for case in CASES:
-        for repeat in range(repeats):
-            for road in roads:
-                measured = drive(road, case, warm_up=1.0 if repeat == 0 else 0.3, seconds=seconds)
-                table[case.name][road.name].append(measured)
-                _say(
-                    f"  {case.name}, {road.name}: {measured.result.requests_per_second:.0f} requests/s", measured.result.errors
-                )
-    return table
-
-
-def _say(line: str, errors: dict[str, int] | None = None) -> None:
-    print(line, f"ERRORS {errors}" if errors else "", file=sys.stderr, flush=True)
-
-
-def errors_in(table: Table) -> int:
-    """How many streams went wrong, anywhere."""
-    return sum(sum(each.result.errors.values()) for by in table.values() for measured in by.values() for each in measured)
-
-
-def median(measured: list[Measured], what: str) -> float:
-    """The median over repeats of one of a result's figures, or of `cpu_ms`."""
-    figures: list[float] = [getattr(each if what == "cpu_ms" else each.result, what) for each in measured]
-    return statistics.median(figures)
-
-
-# --- what is printed --------------------------------------------------------------------------------------------------------
-
-_HEADINGS = (
-    *("load", "road", "requests/s", "of direct", "of nginx", "events/s"),
-    *("first event p50 ms", "p99", "whole p50 ms", "p99", "CPU ms/request", "errors"),
-)
 _LATENCIES = ("first_event_p50", "first_event_p99", "whole_p50", "whole_p99")
 
 
-def rows(table: Table) -> list[list[str]]:
-    """The table's lines, one for each case and road."""
-    lines = []
-    for case, roads in table.items():
-        for road, measured in roads.items():
-            rate = median(measured, "requests_per_second")
-            shares = [_share(rate, roads.get(peer), road == peer) for peer in ("direct", "nginx")]
-            latencies = [f"{median(measured, what):.2f}" for what in _LATENCIES]
-            events = f"{median(measured, 'events_per_second'):.0f}"
-            cpu, errors = f"{median(measured, 'cpu_ms'):.2f}", str(sum(sum(each.result.errors.values()) for each in measured))
-            lines.append([case, road, f"{rate:.0f}", *shares, events, *latencies, cpu, errors])
-    return lines
+def _load_lines(stage: Stage) -> list[list[str]]:
+    return [
+        [case, road, *_load_line(measured, road, roads)]
+        for case, roads in stage.loads.items()
+        for road, measured in roads.items()
+    ]
+
+
+def _load_line(measured: list[Measured], road: str, roads: dict[str, list[Measured]]) -> list[str]:
+    rate, events = median(measured, "requests_per_second"), median(measured, "events_per_second")
+    cpu = median(measured, lambda each: each.cpu_ms)
+    return [
+        f"{rate:.0f}",
+        *(_share(rate, roads.get(peer), road == peer) for peer in ("direct", "nginx")),
+        f"{events:.0f}",
+        *(f"{median(measured, what):.2f}" for what in _LATENCIES),
+        f"{cpu:.2f}",
+        f"{cpu * 1000 * rate / events:.1f}" if events else "–",
+        f"{median(measured, 'generator_busy'):.2f}",
+        f"{median(measured, lambda each: each.upstream_busy):.2f}",
+        str(errors_of(measured)),
+    ]
 
 
 def _share(rate: float, peer: list[Measured] | None, itself: bool) -> str:
@@ -148,143 +131,77 @@ def _share(rate: float, peer: list[Measured] | None, itself: bool) -> str:
     return "1" if itself else f"{rate / median(peer, 'requests_per_second'):.3f}"
 
 
-def markdown(headings: tuple[str, ...], lines: list[list[str]]) -> str:
-    """A table as Markdown."""
-    rule = ["---"] * len(headings)
-    return "\n".join(f"| {' | '.join(line)} |" for line in ([*headings], rule, *lines))
-
-
-def single_figures(report: dict[str, Any]) -> list[list[str]]:
-    """What is not a load, beside what it should be."""
-    lines = [
-        ["added time to first event, c=1, p50", f"{report['added_first_event_p50_ms']:.2f} ms", "≤ 2 ms"],
-        ["added time to first event, c=1, p99", f"{report['added_first_event_p99_ms']:.2f} ms", "≤ 4 ms"],
-        ["start to first answer, migrations included", f"{report['start_seconds']:.2f} s", "≤ 2 s"],
-    ]
-    for name, left in report["caller_leaves"].items():
-        figure = f"p50 {left['p50']:.1f} ms, worst {left['worst']:.1f} ms of {left['tries']}, unnoticed {left['unnoticed']}"
-        lines.append([f"the caller leaves, upstream {name}", figure, "≤ 100 ms"])
-    for when, memory in report["worker_memory_mb"].items():
-        figure = ", ".join(f"{pss:.0f} / {rss:.0f}" for pss, rss in memory)
-        lines.append([f"memory per worker, {when}, PSS / RSS", f"{figure} MB", "≤ 120 MB"])
-    if expansion := report.get("expansion"):
-        straight, forked = expansion["straight_ms"]["p50"], expansion["forked_ms"]["p50"]
-        figure = f"p50 {straight:.1f} ms; over {expansion['forks']} forks {forked:.1f} ms"
-        lines.append([f"expanding {expansion['items']} items of 1 KB", figure, "≤ 15 ms"])
-    return lines
-
-
-# --- runs -------------------------------------------------------------------------------------------------------------------
-
-
-def leavings(gateway: Gateway, upstream: Upstream, tries: int) -> dict[str, Any]:
-    """The caller leaves, in both kinds of silence."""
-    modes = {"silent after its first event": "silent", "silent before its head": "mute"}
-    return {
-        name: asdict(leave(gateway.target, gateway.key, upstream.url, mode=mode, tries=tries)) for name, mode in modes.items()
-    }
-
-
-def expansion() -> dict[str, Any]:
-    """See bench.expansion."""
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.expansion"], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
-    )
-    if done.returncode:
-        raise BenchFailed(done.stderr)
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
-def full(asked: argparse.Namespace) -> dict[str, Any]:
-    """Everything, measured."""
-    with ExitStack() as stack:
-        upstream = stack.enter_context(Upstream())
-        gateway = stack.enter_context(Gateway(upstream.url, asked.postgres))
-        roads = [Road("direct", upstream.target, upstream), Road("gateway", gateway.target, gateway, gateway.key)]
-        if asked.nginx:
-            nginx = stack.enter_context(Nginx(asked.nginx, upstream.url))
-            roads.insert(1, Road("nginx", nginx.target, nginx))
-        idle = worker_memory_mb(gateway.pid)
-        table = measure(roads, repeats=asked.repeats, seconds=asked.seconds)
-        left = leavings(gateway, upstream, asked.tries)
-        loaded = worker_memory_mb(gateway.pid)
-        started = gateway.start_seconds
-    alone = table[CASES[0].name]
-    added = {
-        f"added_first_event_{p}_ms": median(alone["gateway"], f"first_event_{p}") - median(alone["direct"], f"first_event_{p}")
-        for p in ("p50", "p99")
-    }
-    return {
-        **_circumstances(asked),
-        "table": {
-            case: {road: [asdict(each) for each in measured] for road, measured in by_road.items()}
-            for case, by_road in table.items()
-        },
-        "rows": rows(table),
-        "errors": errors_in(table),
-        **added,
-        "start_seconds": started,
-        "caller_leaves": left,
-        "worker_memory_mb": {"idle": idle, "after the load": loaded},
-        "expansion": expansion(),
-    }
-
-
-def _circumstances(asked: argparse.Namespace) -> dict[str, Any]:
-    revision = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
-    return {
-        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "revision": revision.stdout.strip(),
-        "database": "PostgreSQL" if asked.postgres else "SQLite",
-        "cores": len(os.sched_getaffinity(0)),
-        "python": platform.python_version(),
-        "load_average_before": os.getloadavg()[0],
-    }
-
-
-def smoke(asked: argparse.Namespace) -> None:
+def smoke(stage: Stage) -> None:
     """A few streams of each kind, for function alone. :raises BenchFailed: one went wrong."""
-    with Upstream() as upstream, Gateway(upstream.url, asked.postgres) as gateway:
-        for road in (Road("direct", upstream.target, upstream), Road("gateway", gateway.target, gateway, gateway.key)):
-            for case in (Case("20 events", "bench-20", 2), Case("200 events", "bench-200", 2), Case("paced", "bench-20-2", 2)):
-                result = drive(road, case, warm_up=0, seconds=30, most=_SMOKE_REQUESTS).result
-                if result.requests != _SMOKE_REQUESTS or result.errors:
-                    raise BenchFailed(f"{road.name}, {case.name}: {result.requests} of {_SMOKE_REQUESTS}: {result.errors}")
-        for name, left in leavings(gateway, upstream, 2).items():
-            if left["unnoticed"]:
-                raise BenchFailed(f"a caller who left was not noticed; upstream {name}")
-    _say("bench: every stream came whole, every departure was noticed")
+    cases = (
+        Case("20 events", "bench-20", 2),
+        Case("200 events", "bench-200", 2),
+        Case("paced", "bench-20-2", 2),
+        Case("large bodies", "bench-20", 1, body=500_000),
+        Case("continued", "bench-20", 1, turns=3),
+    )
+    for road in (stage.direct, *stage.ours):
+        for case in cases:
+            result = stage.drive(road, case, warm_up=0, seconds=30, most=_SMOKE_REQUESTS).result
+            if result.requests != _SMOKE_REQUESTS or result.errors:
+                raise BenchFailed(f"{road.name}, {case.name}: {result.requests} of {_SMOKE_REQUESTS}: {result.errors}")
+    for road in stage.ours:
+        left = leave(road.target, road.key, stage.upstream.url, mode="silent", tries=1)
+        if left.unnoticed:
+            raise BenchFailed("a caller who left was not noticed")
+    holding.compaction(stage)
+    say("bench: every stream came whole, every departure was noticed")
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--smoke", action="store_true", help="a few requests of each kind, for function, never for speed")
-    parser.add_argument("--postgres", metavar="URL", help="an empty PostgreSQL database of its own; SQLite by default")
-    parser.add_argument(
-        "--nginx", metavar="PATH", default=shutil.which("nginx"), help="a pass-through to compare with, if installed"
-    )
-    parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=1.5, help="of each load")
-    parser.add_argument("--tries", type=int, default=20, help="how often a caller leaves")
-    parser.add_argument("--history", type=Path, default=HISTORY, help="a JSON line is added here")
-    return parser.parse_args(argv)
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument("--smoke", dest="kind", action="store_const", const="smoke", help="for function, never for speed")
+    kinds.add_argument("--full", dest="kind", action="store_const", const="full", help="all rows, thrice; kept in history")
+    parser.set_defaults(kind="quick")
+    parser.add_argument("--rows", help=f"some of {','.join(ROWS)}")
+    parser.add_argument("--postgres", action="store_true", help="PostgreSQL beside SQLite, a cluster of our own")
+    parser.add_argument("--litellm", action="store_true", help="LiteLLM's proxy beside it, installed at the first need")
+    parser.add_argument("--nginx", metavar="PATH", default=_nginx(), help="a pass-through to compare with, if installed")
+    parser.add_argument("--million", action="store_true", help="a large store of 1,000,000 snapshots instead of 100,000")
+    parser.add_argument("--history", type=Path, help="a JSON line is added here")
+    asked = parser.parse_args(argv)
+    unknown = [name for name in (asked.rows or "").split(",") if name and name not in ROWS]
+    if unknown:
+        parser.error(f"no such rows: {', '.join(unknown)}")
+    return asked
+
+
+def _nginx() -> str | None:
+    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run as the command line says; returns the exit status."""
     asked = _arguments(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started ends
+    effort = _EFFORTS["full" if asked.kind == "full" else "quick"]
+    if asked.million:
+        effort = replace(effort, snapshots=1_000_000)
+    databases = [SQLITE, *([POSTGRES] if asked.postgres else [])]
+    with ExitStack() as stack:
+        stage = Stage(stack, effort, databases, nginx=asked.nginx, litellm=asked.litellm)
+        if asked.kind == "smoke":
+            return _smoked(stage)
+        rows = asked.rows.split(",") if asked.rows else [*ROWS] if asked.kind == "full" else _QUICK
+        report = {**_circumstances(asked), **measure(stage, rows), "load_average_after": round(os.getloadavg()[0], 2)}
+        print(show(report, stage))
+    history: Path = asked.history or (HISTORY if asked.kind == "full" and not asked.rows else QUICK_HISTORY)
+    history.parent.mkdir(parents=True, exist_ok=True)
+    with history.open("a") as lines:
+        lines.write(json.dumps(report) + "\n")
+    return 1 if report["errors"] or report["failures"] else 0
+
+
+def _smoked(stage: Stage) -> int:
     try:
-        if asked.smoke:
-            smoke(asked)
-            return 0
-        report = full(asked)
+        smoke(stage)
     except (BenchFailed, DidNotStart) as failure:
-        _say(f"bench: {failure}")
+        say(f"bench: {failure}")
         return 1
-    print(markdown(_HEADINGS, report["rows"]), end="\n\n")
-    print(markdown(("measure", "figure", "aim"), single_figures(report)))
-    asked.history.parent.mkdir(parents=True, exist_ok=True)
-    with asked.history.open("a") as history:
-        history.write(json.dumps({name: value for name, value in report.items() if name != "rows"}) + "\n")
-    return 1 if report["errors"] else 0
+    return 0

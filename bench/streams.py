@@ -2,7 +2,8 @@
 
 Every stream asks for the same pace (`bench-400-20`: 400 events, 20 ms apart). An event is late by as much as it lies behind the
 earliest schedule that its stream's events allow; the delay of the upstream itself is in it, so compare with the direct road.
-The key is read from FLOWAY_BENCH_KEY. With `--pid`, also the memory that a server's workers have while all streams are open.
+The key is read from FLOWAY_BENCH_KEY. With `--pids`, also what a server spends and, of the
+first of them, the memory that its workers have while all streams are open.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bench.kernel import cpu_ms, worker_memory_mb
 from bench.load import COMPLETED, EVENT, Target, percentile
-from bench.processes import cpu_ms, worker_memory_mb
 
 _LAST_CHUNK = b"\r\n0\r\n\r\n"
 _CARRIED = len(EVENT) - 1
@@ -88,13 +89,13 @@ class Listener(asyncio.Protocol):
             self._transport.close()
 
 
-async def flood(target: Target, streams: int, pause: float, pid: int | None) -> Flood:
+async def flood(target: Target, streams: int, pause: float, pids: list[int]) -> Flood:
     """Open `streams` streams within two seconds and follow them to their end.
 
-    :param pause: seconds between a stream's events. :param pid: of the server that is measured.
+    :param pause: seconds between a stream's events. :param pids: of the server that is measured, its master first.
     """
     loop, run = asyncio.get_running_loop(), os.urandom(6).hex()
-    idle, spent = _memory(pid), cpu_ms(pid) if pid else 0.0
+    idle, spent = _memory(pids), cpu_ms(pids)
     listeners = []
     for number in range(streams):
         listener = Listener(target.request(f"{run}-{number}"), target.events)
@@ -102,9 +103,9 @@ async def flood(target: Target, streams: int, pause: float, pid: int | None) -> 
         listeners.append(listener)
         await asyncio.sleep(_RAMP_SECONDS / streams)
     await asyncio.sleep(max(0.0, target.events * pause - _RAMP_SECONDS) / 2)
-    busy = _memory(pid)
+    busy = _memory(pids)
     await asyncio.wait([each.done for each in listeners], timeout=target.events * pause + _PATIENCE_SECONDS)
-    spent = cpu_ms(pid) - spent if pid else 0.0
+    spent = cpu_ms(pids) - spent
     late = [delay for each in listeners for delay in _delays(each.arrivals, pause)]
     errors = Counter(each.error if each.done.done() else "never ended" for each in listeners)
     finished = errors.pop(None, 0)
@@ -115,8 +116,8 @@ async def flood(target: Target, streams: int, pause: float, pid: int | None) -> 
         delivered=round(sum(_rate(each.arrivals) for each in listeners), 1),
         delay_p50=percentile(late, 50),
         delay_p99=percentile(late, 99),
-        per_stream_kb=round((busy - idle) / streams, 1) if pid else None,
-        cpu_us_per_event=round(spent * 1000 / max(1, sum(len(each.arrivals) for each in listeners)), 1) if pid else None,
+        per_stream_kb=round((busy - idle) / streams, 1) if pids else None,
+        cpu_us_per_event=round(spent * 1000 / max(1, sum(len(each.arrivals) for each in listeners)), 1) if pids else None,
         errors={str(name): count for name, count in errors.items()},
     )
 
@@ -134,9 +135,9 @@ def _rate(arrivals: list[float]) -> float:
     return (len(paced) - 1) / (paced[-1] - paced[0]) if len(paced) > 1 and paced[-1] > paced[0] else 0.0
 
 
-def _memory(pid: int | None) -> float:
+def _memory(pids: list[int]) -> float:
     """KB (of 1,000 bytes) that a server's workers hold for themselves."""
-    return sum(pss for pss, _ in worker_memory_mb(pid)) * 1000 if pid else 0.0
+    return sum(pss for pss, _ in worker_memory_mb(pids[0])) * 1000 if pids else 0.0
 
 
 def main() -> None:
@@ -145,11 +146,11 @@ def main() -> None:
     parser.add_argument("url", help="where to POST to, path included")
     parser.add_argument("--model", default="bench-400-20")
     parser.add_argument("--streams", type=int, default=400)
-    parser.add_argument("--pid", type=int, help="the server's master process")
+    parser.add_argument("--pids", type=int, nargs="*", default=[], help="the server's processes, its master first")
     asked = parser.parse_args()
     target = Target.of(asked.url, os.environ.get("FLOWAY_BENCH_KEY", ""), asked.model)
     pause = float(asked.model.split("-")[2]) / 1000
-    print(json.dumps(asdict(asyncio.run(flood(target, asked.streams, pause, asked.pid)))))
+    print(json.dumps(asdict(asyncio.run(flood(target, asked.streams, pause, asked.pids)))))
 
 
 if __name__ == "__main__":

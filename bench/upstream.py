@@ -1,7 +1,9 @@
 """A simulated upstream that costs next to nothing: answers are rendered before they are asked for.
 
 `POST …/responses` streams what the model's name asks for: `bench-20` is a stream of 20 public events at once, `bench-20-5` one
-with 5 ms between events, `bench-silent` one that falls silent after its first event, `bench-mute` one that never begins.
+with 5 ms between events, `bench-silent` one that falls silent after its first event, `bench-mute` one that never begins,
+`bench-fault.KIND` a fault of the kind. A request that ends in a compaction's trigger is compacted. Peers that know no model of
+ours name one that stands for a stream.
 `GET /bench/silences` tells how many silent answers were begun and when their connections ended, on the monotonic clock.
 """
 
@@ -9,10 +11,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import heapq
 import json
 import re
 import time
 from functools import lru_cache
+from itertools import count
 from typing import Any
 
 import zstandard
@@ -22,7 +26,10 @@ Event = dict[str, Any]
 FIXED_EVENTS = 8
 """What a stream has beside its deltas; no stream is shorter."""
 
-_MODEL = re.compile(rb'"model"\s*:\s*"bench-([a-z0-9.-]+)"')
+_MODEL = re.compile(rb'"model"\s*:\s*"(?:bench-([a-z0-9.-]+)|gpt-4o)"')
+_SHORT = "20"
+_TRIGGER = b'"compaction_trigger"'
+_TICK_SECONDS = 0.001
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _ZSTD = re.compile(rb"\r\ncontent-encoding: *zstd", re.IGNORECASE)
 _HEAD = (
@@ -41,9 +48,9 @@ _ACCOUNTS = (
 _WORDS = ("It", " is", " the", " relay", " that", " counts", ",", " not", " what", " stands", " in", " it", ".")
 
 
-def events(count: int) -> list[Event]:
-    """`count` public events of one answer, numbered, with a vendor event after the first."""
-    deltas = [_WORDS[index % len(_WORDS)] for index in range(count - FIXED_EVENTS)]
+def events(number: int) -> list[Event]:
+    """`number` public events of one answer, numbered, with a vendor event after the first."""
+    deltas = [_WORDS[index % len(_WORDS)] for index in range(number - FIXED_EVENTS)]
     begun = {"type": "response.created", "response": _response("in_progress")}
     public = [begun, {**begun, "type": "response.in_progress"}, *_message(deltas), _completed(len(deltas))]
     numbered = [{**event, "sequence_number": number} for number, event in enumerate(public)]
@@ -92,6 +99,35 @@ def _response(status: str) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=1)
+def compaction() -> bytes:
+    """The whole answer to a request that compacts."""
+    begun = {"type": "response.created", "response": _response("in_progress")}
+    item = {"id": "cmp_bench", "type": "compaction", "encrypted_content": "c2VhbGVk" * 40}
+    at = {"output_index": 0, "item": item}
+    public = [begun, {"type": "response.output_item.added", **at}, {"type": "response.output_item.done", **at}, _completed(1)]
+    return _HEAD + b"".join(map(_chunk, public)) + _LAST_CHUNK
+
+
+def _fault(kind: str) -> bytes:
+    """All that is sent of an answer that goes wrong; its connection is closed after it, whatever it promised."""
+    if kind.isdigit():
+        body = b'{"error":{"message":"An injected fault.","type":"server_error","code":null}}'
+        head = b"HTTP/1.1 %s Injected\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n"
+        return head % (kind.encode(), len(body)) + body
+    failed = {"code": "server_error", "message": "An injected fault."}
+    ends = {
+        "cut": b"",
+        "garbage": b"zz\r\nnot a chunk\r\n",
+        "failed": _chunk({"type": "response.failed", "response": {**_response("failed"), "error": failed}}) + _LAST_CHUNK,
+    }
+    return b"" if kind == "reset" else chunks(FIXED_EVENTS)[0] + ends[kind]
+
+
+FAULTS = ("500", "503", "reset", "cut", "garbage", "failed")
+"""What `bench-fault.KIND` may name."""
+
+
 def _completed(tokens: int) -> Event:
     details: dict[str, Any] = {
         "input_tokens": 600,
@@ -113,17 +149,51 @@ def frame(event: Event) -> bytes:
     return f"event: {event['type']}\ndata: {json.dumps(event, separators=(',', ':'))}\n\n".encode()
 
 
+def _chunk(event: Event) -> bytes:
+    data = frame(event)
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
 @lru_cache(maxsize=64)
-def chunks(count: int) -> tuple[bytes, ...]:
-    """A stream of `count` public events, each frame a chunk of its own, the answer's head in front of the first."""
-    framed = [b"%x\r\n%s\r\n" % (len(data), data) for data in map(frame, events(count))]
+def chunks(number: int) -> tuple[bytes, ...]:
+    """A stream of `number` public events, each frame a chunk of its own, the answer's head in front of the first."""
+    framed = [_chunk(event) for event in events(number)]
     return (_HEAD + framed[0], *framed[1:])
 
 
 @lru_cache(maxsize=64)
-def rest(count: int) -> bytes:
+def rest(number: int) -> bytes:
     """All after the first chunk."""
-    return b"".join(chunks(count)[1:]) + _LAST_CHUNK
+    return b"".join(chunks(number)[1:]) + _LAST_CHUNK
+
+
+class Pacer:
+    """Writes each paced stream's next event when it is due; those that are due together, in one go."""
+
+    def __init__(self) -> None:
+        self._due: list[tuple[float, int, asyncio.Transport, float, list[bytes]]] = []
+        self._serial = count()
+        self._ticking = False
+
+    def add(self, transport: asyncio.Transport, events: int, pause: float) -> None:
+        """Begin a stream whose events lie `pause` seconds apart."""
+        left = [*chunks(events)[:-1], chunks(events)[-1] + _LAST_CHUNK][::-1]
+        heapq.heappush(self._due, (time.monotonic(), next(self._serial), transport, pause, left))
+        if not self._ticking:
+            self._tick()
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        while self._due and self._due[0][0] <= now:
+            due, serial, transport, pause, left = heapq.heappop(self._due)
+            if transport.is_closing():
+                continue
+            transport.write(left.pop())
+            if left:
+                heapq.heappush(self._due, (due + pause, serial, transport, pause, left))
+        self._ticking = bool(self._due)
+        if self._due:
+            asyncio.get_running_loop().call_at(max(self._due[0][0], now + _TICK_SECONDS), self._tick)
 
 
 class Silences:
@@ -141,12 +211,12 @@ class Silences:
 class Upstream(asyncio.Protocol):
     """One connection; requests come one after the other."""
 
-    def __init__(self, silences: Silences) -> None:
+    def __init__(self, silences: Silences, pacer: Pacer) -> None:
         self._silences = silences
+        self._pacer = pacer
         self._held = b""
         self._silent = False
         self._transport: asyncio.Transport
-        self._pacing: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: Any) -> None:
         """See asyncio."""
@@ -156,8 +226,6 @@ class Upstream(asyncio.Protocol):
         """See asyncio."""
         if self._silent:
             self._silences.ended.append(time.monotonic())
-        if self._pacing is not None:
-            self._pacing.cancel()
 
     def data_received(self, data: bytes) -> None:
         """See asyncio."""
@@ -179,10 +247,16 @@ class Upstream(asyncio.Protocol):
             self._json(b"200 OK", _ACCOUNTS)
         elif head.startswith(b"GET "):
             self._json(b"200 OK", b'{"models":[]}')
-        elif (model := _MODEL.search(_decoded(head, body))) is None:
-            self._json(b"400 Bad Request", b'{"detail":"The model is no benchmark."}')
         else:
-            self._stream(model[1].decode())
+            self._turn(_decoded(head, body))
+
+    def _turn(self, body: bytes) -> None:
+        if _TRIGGER in body:
+            self._transport.write(compaction())
+        elif model := _MODEL.search(body):
+            self._stream(model[1].decode() if model[1] else _SHORT)
+        else:
+            self._json(b"400 Bad Request", b'{"detail":"The model is no benchmark."}')
 
     def _json(self, status: bytes, body: bytes) -> None:
         head = b"HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % (status, len(body))
@@ -192,26 +266,22 @@ class Upstream(asyncio.Protocol):
         if asked in {"silent", "mute"}:
             self._fall_silent(asked)
             return
-        count, _, pace = asked.partition("-")
+        if asked.startswith("fault."):
+            self._transport.write(_fault(asked.removeprefix("fault.")))
+            self._transport.close()
+            return
+        number, _, pace = asked.partition("-")
         if pace:
-            self._pacing = asyncio.get_running_loop().create_task(self._paced(int(count), float(pace) / 1000))
+            self._pacer.add(self._transport, int(number), float(pace) / 1000)
         else:
-            self._transport.write(chunks(int(count))[0])
-            self._transport.write(rest(int(count)))
+            self._transport.write(chunks(int(number))[0])
+            self._transport.write(rest(int(number)))
 
     def _fall_silent(self, asked: str) -> None:
         self._silences.begun += 1
         self._silent = True
         if asked == "silent":
             self._transport.write(chunks(FIXED_EVENTS)[0])
-
-    async def _paced(self, count: int, pause: float) -> None:
-        due = time.monotonic()
-        for chunk in chunks(count):
-            self._transport.write(chunk)
-            due += pause
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
-        self._transport.write(_LAST_CHUNK)
 
 
 def _decoded(head: bytes, body: bytes) -> bytes:
@@ -220,8 +290,8 @@ def _decoded(head: bytes, body: bytes) -> bytes:
 
 async def serve(port: int) -> None:
     """Serve on loopback until cancelled; says `listening on PORT` first."""
-    silences = Silences()
-    server = await asyncio.get_running_loop().create_server(lambda: Upstream(silences), "127.0.0.1", port, backlog=4096)
+    silences, pacer = Silences(), Pacer()
+    server = await asyncio.get_running_loop().create_server(lambda: Upstream(silences, pacer), "127.0.0.1", port, backlog=4096)
     print(f"listening on {server.sockets[0].getsockname()[1]}", flush=True)
     await server.serve_forever()
 
