@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
 SCRATCH = $$(mktemp -d)
 
-.PHONY: serve demo test test-clients test-browser test-cli test-hosts parity coverage check lock format clean
+.PHONY: serve demo test test-clients test-browser test-cli test-hosts parity coverage bench bench-full check lock format clean
 
 serve: $(VENV)/.installed
 	@exec $(BIN)/python manage.py serve --migrate
@@ -43,6 +43,13 @@ parity: $(VENV)/.installed-dev
 coverage: $(VENV)/.installed-dev
 	$(BIN)/python -m coverage run -m pytest -q tests/providers
 	$(BIN)/python -m coverage report --include='floway/providers/codex/protocol/*' --fail-under=100
+
+# Three minutes, on SQLite; and all rows of docs/benchmarks.md on both databases, which adds a line to the history.
+bench: $(VENV)/.installed
+	@$(BIN)/python -m bench
+
+bench-full: $(VENV)/.installed
+	@$(BIN)/python -m bench --full --postgres
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -112,8 +112,8 @@ def _plain(model: Any) -> dict[str, str]:
     return found
 
 
-def _literal(column: Any, document: type) -> str:
-    if isinstance(column, document):
+def _literal(column: Any, document: type[Any]) -> str:
+    if issubclass(type(column), document):
         return f"'{json.dumps(column.get_default())}'"
     kind = column.get_internal_type()
     if kind == "DateTimeField":

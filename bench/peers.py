@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.processes import RESPONSES, Process, free_port
 
-LITELLM = "1.106.10"
+LITELLM = "1.104.4"
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "floway-bench"
 
 

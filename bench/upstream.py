@@ -105,7 +105,8 @@ def compaction() -> bytes:
     begun = {"type": "response.created", "response": _response("in_progress")}
     item = {"id": "cmp_bench", "type": "compaction", "encrypted_content": "c2VhbGVk" * 40}
     at = {"output_index": 0, "item": item}
-    public = [begun, {"type": "response.output_item.added", **at}, {"type": "response.output_item.done", **at}, _completed(1)]
+    ends: list[Event] = [{"type": f"response.output_item.{end}", **at} for end in ("added", "done")]
+    public = [begun, *ends, _completed(1)]
     return _HEAD + b"".join(map(_chunk, public)) + _LAST_CHUNK
 
 
