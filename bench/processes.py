@@ -164,6 +164,8 @@ class Gateway(Process):
     :param migrate: on a database that is not ready.
     """
 
+    stop_signal = signal.SIGINT  # without draining
+
     def __init__(self, site: Site, *, migrate: bool = False) -> None:
         bind = f"127.0.0.1:{free_port()}"
         began = time.monotonic()
