@@ -24,10 +24,10 @@ EVENT = b"event: response."
 COMPLETED = b"event: response.completed\n"
 _LAST_CHUNK = b"\r\n0\r\n\r\n"
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
-_CARRIED = len(EVENT) - 1
 _FILLER = "The quick brown fox jumps over the lazy dog, and then it does so again. " * 14
 LONGEST_SECONDS = 60.0
 _MOST_ERRORS = 200
+_PEERS_EVENTS = 21
 RESPONSE_ID = re.compile(rb'"id":"(resp_[^"]+)"')
 _HEAD = (
     b"POST %s HTTP/1.1\r\nhost: %s:%d\r\nauthorization: Bearer %s\r\ncontent-type: application/json\r\n"
@@ -45,6 +45,7 @@ class Target:
     """Where to send what.
 
     :param events: how many public events a stream must bring. :param padding: what makes a body as large as it shall be.
+    :param event: what every event has once. :param completed: what the last one has.
     """
 
     host: str
@@ -54,15 +55,21 @@ class Target:
     model: str
     events: int
     padding: bytes = field(default=b"", repr=False)
+    event: bytes = EVENT
+    completed: bytes = COMPLETED
 
     @classmethod
     def of(cls, url: str, key: str, model: str, body_bytes: int = 0) -> Target:
-        """From a URL and a model such as `bench-20` or `bench-20-5`; another name stands for 20 events."""
+        """From a URL and a model such as `bench-20` or `bench-20-5`; another name is that of a peer's model.
+
+        It stands for 20 events; that peer passes the vendor's on, too, and writes no `event:` lines.
+        """
         parts = urlsplit(url)
         named = model.split("-")
-        events = int(named[1]) if named[0] == "bench" and named[1].isdigit() else 20
+        marks = {} if named[0] == "bench" else {"event": b"data: {", "completed": b'"response.completed"'}
+        events = int(named[1]) if named[0] == "bench" and named[1].isdigit() else _PEERS_EVENTS
         padding = (_FILLER.encode() * (body_bytes // len(_FILLER) + 1))[:body_bytes]
-        return cls(parts.hostname or "", parts.port or 80, parts.path, key, model, events, padding)
+        return cls(parts.hostname or "", parts.port or 80, parts.path, key, model, events, padding, **marks)
 
     def request(self, serial: str, previous: str | None = None, more: bytes = b"") -> bytes:
         """A conversation's first turn, or one that continues `previous`. No two are alike, so no two begin one conversation.
@@ -228,25 +235,25 @@ class Caller(asyncio.Protocol):
     def _body(self, data: bytes) -> None:
         now = time.monotonic()
         seen = self._carry + data
-        came = seen.count(EVENT)
+        came = seen.count(self._target.event)
         if came and not self._events:
             self._first = now
         self._events += came
         self._tally.arrived(now, came)
         self._parts.append(data)
-        self._carry = seen[-_CARRIED:]
+        self._carry = seen[-len(self._target.event) + 1 :]
         if seen.endswith(_LAST_CHUNK):
             self._ended(now)
 
     def _ended(self, now: float) -> None:
         self._waiting = False
         body = b"".join(self._parts)
-        if self._events != self._target.events or COMPLETED not in body:
+        if self._events != self._target.events or self._target.completed not in body:
             body = unchunked(body)
-            events = body.count(EVENT)
+            events = body.count(self._target.event)
             self._tally.arrived(now, events - self._events)
             self._events = events
-        if COMPLETED not in body:
+        if self._target.completed not in body:
             self._tally.errors["no response.completed"] += 1
         elif self._events != self._target.events:
             self._tally.errors[f"{self._events} events instead of {self._target.events}"] += 1
