@@ -160,7 +160,8 @@ class Shape(Generic[M]):
 
 def stored(instance: models.Model, key: Any) -> None:
     """The instance has a row now, with this key."""
-    instance.pk, instance._state = key, _state()
+    instance.pk = key
+    instance._state.adding, instance._state.db = False, DEFAULT_DB_ALIAS
 
 
 def _state() -> ModelState:
