@@ -75,8 +75,13 @@ def _ask(provider: ResponsesProvider, held: Held) -> tuple[Held, JSON]:
 
 def keep(credential_id: int, document: JSON, problem: str, now: datetime) -> None:
     """Remember what was found out."""
-    found = {"document": document, "problem": problem[:500], "fetched_at": now}
-    CredentialFacts.objects.update_or_create(credential_id=credential_id, defaults=found)
+    # In one statement: several processes may find out at once.
+    CredentialFacts.objects.bulk_create(
+        [CredentialFacts(credential_id=credential_id, document=document, problem=problem[:500], fetched_at=now)],
+        update_conflicts=True,
+        unique_fields=["credential"],
+        update_fields=["document", "problem", "fetched_at"],
+    )
 
 
 def told(held: Held, facts: JSON) -> Held:
