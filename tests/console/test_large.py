@@ -19,7 +19,6 @@ from tests.fakes import crowd
 
 pytestmark = [
     pytest.mark.django_db,
-    pytest.mark.timeout(240),
     pytest.mark.skipif(connection.vendor != "sqlite", reason="what a page asks does not depend on the database"),
 ]
 KILOBYTES = 60
