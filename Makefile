@@ -5,6 +5,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
+CLIENTS := .venv-clients
+CLIENTS_JS := tests/clients/js/node_modules
+ALONE = $(shell [ "$$(id -u)" != 0 ] || echo unshare --net)
 SCRATCH = $$(mktemp -d)
 
 .PHONY: serve demo test test-clients test-browser test-cli test-hosts parity coverage bench bench-full check lock format clean
@@ -18,9 +21,9 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	$(PYTEST)
 
-# A served gateway driven by the OpenAI SDK.
-test-clients: $(VENV)/.installed-dev
-	$(PYTEST) -m sdk tests/clients
+# A served gateway driven by clients that people use; where we are root, with loopback alone, so that none calls home.
+test-clients: $(VENV)/.installed-dev $(CLIENTS)/.installed $(CLIENTS_JS)/.installed
+	$(ALONE) sh -c '[ -z "$(ALONE)" ] || ip link set lo up; exec $(PYTEST) -m sdk tests/clients'
 
 # Chromium at the admin's pages, with axe-core from npm. FLOWAY_TEST_PICTURES names a directory for pictures of them.
 test-browser: $(VENV)/.installed-dev
@@ -69,7 +72,7 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) $(CLIENTS) $(CLIENTS_JS) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -85,4 +88,14 @@ $(VENV)/.installed: requirements.lock | $(VENV)/bin/python
 
 $(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+# Every package is pinned there, so that nothing is left to resolve.
+$(CLIENTS)/.installed: requirements-clients.txt
+	$(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile -r $<
+	@touch $@
+
+$(CLIENTS_JS)/.installed: tests/clients/js/package-lock.json
+	npm ci --silent --no-audit --no-fund --ignore-scripts --prefix tests/clients/js
 	@touch $@

@@ -7,7 +7,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 
 from floway import health
-from floway.console import errors, metrics
+from floway.console import errors, metrics, reference
 from floway.wire.errors import InvalidRequest, ServiceError
 from responses_app import dialects, http, views
 
@@ -19,6 +19,8 @@ urlpatterns = [
     path("metrics", metrics.view),
     path("healthz", health.healthz),
     path("readyz", health.readyz),
+    path("openapi.json", reference.description, name="openapi"),
+    path("docs", reference.page, name="reference"),
     path("v1/", include("responses_app.urls")),
     *dialects.urlpatterns(),
 ]

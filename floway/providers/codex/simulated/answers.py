@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from floway.providers.codex.simulated.fitting import instance
 from floway.wire.json import JSON, JSONObject
 
 LABEL = "This is the Floway demo upstream, a simulation: no model was asked."
@@ -144,6 +145,10 @@ def _words(turn: Turn, last: Mapping[str, Any]) -> str:
         output = last.get("output")
         return f"{LABEL} The tool answered: {output if isinstance(output, str) else json.dumps(output)}"
     *earlier, latest = user_texts(turn.input) or [""]
+    asked = turn.body.get("text")
+    shape = asked.get("format") if isinstance(asked, Mapping) else None
+    if isinstance(shape, Mapping) and shape.get("type") == "json_schema":
+        return json.dumps(instance(shape.get("schema"), latest), ensure_ascii=False)
     before = f" Before that: {'; '.join(json.dumps(text, ensure_ascii=False) for text in earlier)}." if earlier else ""
     return f"{LABEL} You wrote: {json.dumps(latest, ensure_ascii=False)}.{before}"
 
