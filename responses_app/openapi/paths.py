@@ -5,11 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from responses_app.openapi.failures import failures
-from responses_app.openapi.schemas import FLAG, TEXT, Schema, listed, one_of, ref
+from responses_app.openapi.schemas import FLAG, TEXT, Schema, listed, one_of, ref, shaped
 
 _BODY = (400, 413, 415)
 _TURN = (*_BODY, 403, 404, 409, 422, 424, 502, 504)
-_EVENTS = {"schema": {**TEXT, "description": "Server-sent events, numbered from 0 without gaps, up to a terminal one."}}
+_EVENTS = {
+    "schema": {
+        **shaped({"event": TEXT, "data": {**TEXT, "contentMediaType": "application/json"}}),
+        "description": "Each event of the stream. They are numbered from 0 without gaps; a terminal one is the last.",
+    }
+}
 
 
 def _operation(
