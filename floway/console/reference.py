@@ -23,4 +23,6 @@ def description(request: HttpRequest) -> HttpResponse:
 @require_safe
 def page(request: HttpRequest) -> HttpResponse:
     """The document as a page on which it can be tried with a key."""
-    return render(request, "console/reference.html", headers={"content-security-policy": POLICY})
+    response = render(request, "console/reference.html")
+    response["content-security-policy"] = POLICY
+    return response

@@ -63,7 +63,9 @@ _PAGE = [
 _IDEMPOTENCY = {"name": "Idempotency-Key", "in": "header", "schema": {**TEXT, "minLength": 1, "maxLength": 255}}
 _FOLLOW = [
     _query("stream", FLAG, "The events of a response in the background."),
-    _query("starting_after", {"type": "integer", "minimum": 0, "maximum": 999_999_999}, "The number of the last event you have."),
+    _query(
+        "starting_after", {"type": "integer", "minimum": 0, "maximum": 999_999_999}, "The number of the last event you have."
+    ),
     _INCLUDE,
 ]
 _R, _C, _M = "responses", "conversations", "models"
@@ -84,14 +86,20 @@ PATHS: dict[str, Any] = {
     "/responses": {
         "post": _operation(
             *("createResponse", "Take a turn.", "Response"),
-            tag=_R, takes="CreateResponse", more={"text/event-stream": _EVENTS}, query=[_IDEMPOTENCY], fails=_TURN,
+            tag=_R,
+            takes="CreateResponse",
+            more={"text/event-stream": _EVENTS},
+            query=[_IDEMPOTENCY],
+            fails=_TURN,
         ),
         "get": _UPGRADE,
     },
     "/responses/compact": {
         "post": _operation(
             *("compactResponse", "Compact a conversation to what it consists of from now on.", "Compaction"),
-            tag=_R, takes="CompactResponse", fails=_TURN,
+            tag=_R,
+            takes="CompactResponse",
+            fails=_TURN,
         ),
     },
     "/responses/input_tokens": {
@@ -106,7 +114,10 @@ PATHS: dict[str, Any] = {
         **_at("response_id"),
         "get": _operation(
             *("getResponse", "The response as it was answered, or as it stands.", "Response"),
-            tag=_R, more={"text/event-stream": _EVENTS}, query=_FOLLOW, fails=(400, 404),
+            tag=_R,
+            more={"text/event-stream": _EVENTS},
+            query=_FOLLOW,
+            fails=(400, 404),
         ),
         "delete": _operation("deleteResponse", "Make it unknown.", "DeletedResponse", tag=_R, fails=(404,)),
     },
@@ -121,7 +132,10 @@ PATHS: dict[str, Any] = {
     "/conversations": {
         "post": _operation(
             *("createConversation", "Make a conversation.", "Conversation"),
-            tag=_C, takes="NewConversation", optional=True, fails=_BODY,
+            tag=_C,
+            takes="NewConversation",
+            optional=True,
+            fails=_BODY,
         ),
     },
     "/conversations/{conversation_id}": {
@@ -129,7 +143,9 @@ PATHS: dict[str, Any] = {
         "get": _operation("getConversation", "The conversation.", "Conversation", tag=_C, fails=(404,)),
         "post": _operation(
             *("updateConversation", "Replace its metadata.", "Conversation"),
-            tag=_C, takes="ChangedConversation", fails=(*_BODY, 404),
+            tag=_C,
+            takes="ChangedConversation",
+            fails=(*_BODY, 404),
         ),
         "delete": _operation("deleteConversation", "Make it unknown.", "DeletedConversation", tag=_C, fails=(404,)),
     },
@@ -138,7 +154,10 @@ PATHS: dict[str, Any] = {
         "get": _operation("listItems", "Its items.", "ItemList", tag=_C, query=_PAGE, fails=(400, 404)),
         "post": _operation(
             *("createItems", "Add items.", "ItemList"),
-            tag=_C, takes="NewItems", query=[_INCLUDE], fails=(*_BODY, 404, 409),
+            tag=_C,
+            takes="NewItems",
+            query=[_INCLUDE],
+            fails=(*_BODY, 404, 409),
         ),
     },
     "/conversations/{conversation_id}/items/{item_id}": {

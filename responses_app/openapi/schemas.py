@@ -12,7 +12,7 @@ TEXT: Schema = {"type": "string"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 FLAG: Schema = {"type": "boolean"}
 OBJECT: Schema = {"type": "object"}
-ANYTHING: Schema = {}
+ANYTHING: Schema = {"description": "Passed as it is."}
 
 
 def ref(name: str) -> Schema:
@@ -60,7 +60,9 @@ PARAMETERS: dict[str, Schema] = {
     "background": _said(or_null(FLAG), "Answered at once; see how it stands by its id. Needs `store`."),
     "background_options": _said(or_null(OBJECT), 'Refused, other than `{"completion_window": "soonest"}`.'),
     "context_management": or_null(listed(OBJECT)),
-    "conversation": _said(or_null({"anyOf": [TEXT, shaped({"id": TEXT})]}), "Not beside `previous_response_id` or `store: false`."),
+    "conversation": _said(
+        or_null({"anyOf": [TEXT, shaped({"id": TEXT})]}), "Not beside `previous_response_id` or `store: false`."
+    ),
     "image": ANYTHING,
     "include": or_null(listed(TEXT)),
     "input": _said({"anyOf": [TEXT, _ITEMS]}, "Text, or items. No URL in them is fetched by the gateway."),
@@ -142,7 +144,13 @@ SCHEMAS: dict[str, Schema] = {
         {name: PARAMETERS[name] for name in ("input", "instructions", "previous_response_id", "prompt_cache_key")},
     ),
     "Compaction": shaped(
-        {"id": TEXT, "object": {"const": "response.compaction"}, "created_at": COUNT, "output": listed(OBJECT), "usage": ref("Usage")},
+        {
+            "id": TEXT,
+            "object": {"const": "response.compaction"},
+            "created_at": COUNT,
+            "output": listed(OBJECT),
+            "usage": ref("Usage"),
+        },
     ),
     "DeletedResponse": shaped({"id": TEXT, "object": {"const": "response"}, "deleted": {"const": True}}),
     "ItemList": shaped({**_LIST, "data": listed(ref("ListedItem"))}),
@@ -150,7 +158,12 @@ SCHEMAS: dict[str, Schema] = {
     "ChangedConversation": shaped({"metadata": or_null(_METADATA)}),
     "NewItems": shaped({"items": {**_ITEMS, "minItems": 1, "maxItems": 20}}),
     "Conversation": shaped(
-        {"id": TEXT, "object": {"const": "conversation"}, "created_at": COUNT, "metadata": {**OBJECT, "additionalProperties": TEXT}},
+        {
+            "id": TEXT,
+            "object": {"const": "conversation"},
+            "created_at": COUNT,
+            "metadata": {**OBJECT, "additionalProperties": TEXT},
+        },
     ),
     "DeletedConversation": shaped({"id": TEXT, "object": {"const": "conversation.deleted"}, "deleted": {"const": True}}),
     "Model": shaped({"id": TEXT, "object": {"const": "model"}, "created": COUNT, "owned_by": TEXT}),

@@ -23,7 +23,13 @@ def test_no_request_that_the_description_allows_or_forbids_is_answered_otherwise
 ) -> None:
     upstream.distinct_ids = True  # odd cache keys pass as they are
     command = [
-        *(str(PYTHON.with_name("schemathesis")), "run", f"{served_caller.url}/openapi.json", "--url", f"{served_caller.url}/v1"),
+        *(
+            str(PYTHON.with_name("schemathesis")),
+            "run",
+            f"{served_caller.url}/openapi.json",
+            "--url",
+            f"{served_caller.url}/v1",
+        ),
         *("--header", f"Authorization: Bearer {served_caller.key}", "--checks", _CHECKS, "--phases", "coverage,fuzzing"),
         *("--max-examples", "5", "--seed", "6", "--no-color", "--workers", "1", "--generation-database", "none"),
         *("--exclude-operation-id", "connect", "--continue-on-failure", "--warnings", "off"),

@@ -42,7 +42,10 @@ def stream() -> None:
 
 @sees("structured")
 def structured() -> None:
-    assert json.loads(said("-m", MODEL, "--schema", "name, population int", "Paris").output) == {"name": "Paris", "population": 3}
+    assert json.loads(said("-m", MODEL, "--schema", "name, population int", "Paris").output) == {
+        "name": "Paris",
+        "population": 3,
+    }
 
 
 @sees("tools")
