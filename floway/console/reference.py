@@ -15,7 +15,7 @@ _HOUR = 3600
 
 @require_safe
 @cache_control(public=True, max_age=_HOUR)
-def description(request: HttpRequest) -> HttpResponse:
+def description(_: HttpRequest) -> HttpResponse:
     """The OpenAPI document. It tells nothing of this gateway's own, so that nobody need sign in."""
     return JsonResponse(openapi.document())
 

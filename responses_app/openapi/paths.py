@@ -73,7 +73,7 @@ _R, _C, _M = "responses", "conversations", "models"
 _UPGRADE = {
     "operationId": "connect",
     "summary": "Open a WebSocket that takes turns, one after the other.",
-    "description": "With `Upgrade: websocket`. Each text message `response.create` is a turn; its events come back one a message.",
+    "description": "With `Upgrade: websocket`. Each text message `response.create` is a turn; each event comes as one message.",
     "tags": [_R],
     "responses": {
         "101": {"description": "The connection is open."},

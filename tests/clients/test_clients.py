@@ -1,4 +1,4 @@
-"""Clients and frameworks that people use, each a program of its own against a served gateway: what they were seen to do is the table in the docs.
+"""Clients and frameworks that people use, against a served gateway: what they are seen to do is the table in the docs.
 
 A program runs its checks in order and tells their outcome as one line of JSON. The first request of each meets a rate limit, so
 that a client that does not try again fails its first check.

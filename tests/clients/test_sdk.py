@@ -10,6 +10,7 @@ from typing import Any
 import openai
 import pytest
 from openai import OpenAI
+from pydantic import BaseModel
 
 from tests.fakes import faults
 from tests.fakes.caller import Caller
@@ -19,6 +20,13 @@ from tests.fakes.upstream import FakeUpstream
 pytestmark = pytest.mark.sdk
 
 MODEL = "gpt-5.5"
+
+
+class City(BaseModel):
+    name: str
+    population: int
+
+
 ADD: Any = {
     "type": "function",
     "name": "add",
@@ -85,6 +93,22 @@ def test_a_function_is_called_and_its_result_understood(client: OpenAI, streamed
     assert "The tool answered: 5" in second.output_text
 
 
+def test_a_structured_output_is_parsed(client: OpenAI) -> None:
+    expected = City(name="Paris", population=3)
+    assert client.responses.parse(model=MODEL, input="Paris", text_format=City).output_parsed == expected
+    with client.responses.stream(model=MODEL, input="Paris", text_format=City) as stream:
+        assert stream.get_final_response().output_parsed == expected
+
+
+def test_a_compaction_is_gone_on_with(client: OpenAI) -> None:
+    compacted = client.responses.compact(model=MODEL, input=[{"role": "user", "content": "Hello"}])
+    history: list[Any] = [
+        *(item.model_dump(exclude_none=True, warnings=False) for item in compacted.output),
+        {"role": "user", "content": "x"},
+    ]
+    assert client.responses.create(model=MODEL, input=history).status == "completed"
+
+
 def test_the_output_can_be_sent_back_as_input(client: OpenAI) -> None:
     history: list[Any] = [{"role": "user", "content": "one"}]
     first = client.responses.create(model=MODEL, input=history, store=False, include=["reasoning.encrypted_content"])
@@ -116,8 +140,7 @@ def test_a_stream_that_breaks_off_ends_in_a_failure_the_sdk_understands(client: 
     assert last.response.error.code == "server_error"
 
 
-# The last one: it leaves the served gateway's only login resting until its reset.
-def test_errors_are_the_sdks_own_kinds(client: OpenAI, upstream: FakeUpstream) -> None:
+def test_errors_are_the_sdks_own_kinds(client: OpenAI, upstream: FakeUpstream, served: Served) -> None:
     with pytest.raises(openai.NotFoundError) as unknown:
         client.responses.create(model="gpt-nonsense", input="x")
     assert unknown.value.code == "model_not_found"
@@ -129,6 +152,8 @@ def test_errors_are_the_sdks_own_kinds(client: OpenAI, upstream: FakeUpstream) -
     upstream.script(faults.usage_limit_reached(int(time.time()) + 3600))
     with pytest.raises(openai.RateLimitError):
         client.responses.create(model=MODEL, input="x")
+    # The gateway's only login would rest until its reset.
+    served.ask("[__import__('accounts.cooling').cooling.clear(login.pk) for login in OAuthCredential.objects.all()]")
 
 
 def test_a_spent_budget_raises_at_once_and_tells_what_is_left(served: Served, served_caller: Caller) -> None:

@@ -1,4 +1,4 @@
-"""Every event and object, as it is on the wire, against the OpenAI SDK's types: nothing missing, mistyped, or unknown to them."""
+"""Events and objects, as they are on the wire, against the OpenAI SDK's types: nothing missing, mistyped, or unknown."""
 
 from __future__ import annotations
 

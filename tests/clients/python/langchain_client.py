@@ -71,7 +71,7 @@ def errors() -> None:
     try:
         chat(model="gpt-none").invoke("x")
     except openai.NotFoundError as error:
-        assert error.code == "model_not_found"  # noqa: PT017 - there is no pytest here
+        assert error.code == "model_not_found"
     else:
         raise AssertionError("no error")
 

@@ -67,7 +67,7 @@ def errors() -> None:
     try:
         agent("gpt-none").run_sync("x")
     except ModelHTTPError as error:
-        assert error.status_code == 404  # noqa: PT017 - there is no pytest here
+        assert error.status_code == 404
     else:
         raise AssertionError("no error")
 
