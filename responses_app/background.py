@@ -93,7 +93,7 @@ def _accept(turn: Turn, continued: Snapshot | None) -> tuple[BackgroundResponse,
         created_at=call.started_at,
     )
     with transaction.atomic():
-        ApiKey.objects.select_for_update().get(pk=call.key.pk)  # counted one by one
+        ApiKey.objects.select_for_update(no_key=True).get(pk=call.key.pk)  # counted one by one
         live = BackgroundResponse.objects.live().filter(api_key=call.key).exclude(lease_until__lt=Now()).count()
         if live >= settings.FLOWAY_BACKGROUND_PER_KEY:
             raise TooMany("This key has as many background responses as it may.", retry_after=_RETRY_AFTER_SECONDS)

@@ -22,7 +22,7 @@ from floway.wire.errors import ApiError
 from floway.wire.headers import HeaderLine, Headers
 from floway.wire.json import JSONObject
 from responses_app.acceptance import Call
-from responses_app.models import Exchange, Payload
+from responses_app.models import Conversation, Exchange, Payload
 
 log = logging.getLogger(__name__)
 
@@ -131,11 +131,20 @@ class Capture:
         try:
             sealed = seal_content(orjson.dumps(parts), purpose=PURPOSE, owner=str(exchange.pk))
             with transaction.atomic():
-                Payload.objects.create(exchange_id=exchange.pk, sealed=sealed, captured_at=self._at)
+                if _is_wanted(exchange):
+                    Payload.objects.create(exchange_id=exchange.pk, sealed=sealed, captured_at=self._at)
         except Error:
             log.exception("exchange %s: its payload could not be kept", exchange.request_id)
         finally:
             connection.close()
+
+
+def _is_wanted(exchange: Exchange) -> bool:
+    """Was its conversation not purged since? Locked, in the open transaction: a purge waits, and finds what is kept."""
+    if exchange.conversation_id is None:
+        return True
+    lines = Conversation.objects.select_for_update(no_key=True).filter(pk=exchange.conversation_id, purge=None)
+    return bool(lines.values_list("pk"))
 
 
 class Overheard:

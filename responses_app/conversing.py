@@ -117,13 +117,14 @@ def find(api_key_id: int, public_id: str) -> NamedConversation:
 
 @contextmanager
 def _locked(api_key_id: int, public_id: str) -> Iterator[NamedConversation]:
-    """The same, its row locked in a transaction and saved at its end."""
+    """The same, its row locked in a transaction and saved, as used now, at its end."""
     with transaction.atomic():
         rows = NamedConversation.objects.select_for_update(of=("self",)).filter(api_key_id=api_key_id, deleted_at=None)
         row = rows.filter(public_id=public_id).first() if "\0" not in public_id else None
         if row is None:
             raise not_found(public_id)
         yield row
+        row.last_used_at = timezone.now()
         row.save(update_fields=["tip", "sealed", "last_used_at", "deleted_at"])
 
 
@@ -183,7 +184,8 @@ def items(row: NamedConversation) -> list[dict[str, Any]]:
 
 def item(row: NamedConversation, item_id: str) -> dict[str, Any]:
     """One of them. :raises NotFound: it has none of that id."""
-    return items(row)[_place(items(row), item_id)]
+    listed = items(row)
+    return listed[_place(listed, item_id)]
 
 
 def _said(row: NamedConversation) -> tuple[list[JSON], list[JSON]]:
@@ -210,15 +212,19 @@ def add(api_key_id: int, public_id: str, added: list[JSON]) -> list[dict[str, An
 
 def remove(api_key_id: int, public_id: str, item_id: str) -> NamedConversation:
     """Take one item out. :raises NotFound: there is no such conversation, or item."""
-    with _locked(api_key_id, public_id) as row:
-        metadata, _ = _opened(row)
-        said, waiting = _said(row)
-        place = _place(identified([*said, *waiting], public_id), item_id)
-        if place < len(said):
-            row.tip = _without(row.tip, said, place)
-        else:
-            del waiting[place - len(said)]
-            row.sealed = _sealed(public_id, metadata, waiting)
+    with transaction.atomic():
+        # The line of turns is locked before the handle on it, as where a turn is settled.
+        line = Conversation.objects.select_for_update().filter(pk=find(api_key_id, public_id).tip.conversation_id)
+        list(line.values_list("pk"))
+        with _locked(api_key_id, public_id) as row:
+            metadata, _ = _opened(row)
+            said, waiting = _said(row)
+            place = _place(identified([*said, *waiting], public_id), item_id)
+            if place < len(said):
+                row.tip = _without(row.tip, said, place)
+            else:
+                del waiting[place - len(said)]
+                row.sealed = _sealed(public_id, metadata, waiting)
     return row
 
 
@@ -253,18 +259,21 @@ def join(api_key_id: int, public_id: str) -> Joined:
 def advance(joined: Joined, response_id: str, turn: Sequence[JSON]) -> None:
     """The conversation has come to the response's snapshot, in the open transaction that settles the turn.
 
-    :param turn: what the turn added beyond what it continued. Where another turn was faster, it waits behind that one's.
+    :param turn: what the turn added beyond what it continued, what waited first. Where another turn was faster, it waits
+        behind that one's, less what that one took up already.
     """
     row = NamedConversation.objects.select_for_update().filter(pk=joined.pk, deleted_at=None).first()
     if row is None:
         return
     metadata, waiting = _opened(row)
-    for taken in joined.waiting:
-        if taken in waiting:
-            waiting.remove(taken)
+    taken = []
+    for item in joined.waiting:
+        if item in waiting:
+            waiting.remove(item)
+            taken.append(item)
     if row.tip_id == joined.tip.pk:
         row.tip = Snapshot.objects.get(response_id=response_id)
     else:
-        waiting.extend(turn)
+        waiting.extend([*taken, *turn[len(joined.waiting) :]])
     row.sealed, row.last_used_at = _sealed(row.public_id, metadata, waiting), timezone.now()
     row.save(update_fields=["tip", "sealed", "last_used_at"])

@@ -5,9 +5,6 @@ The name itself is stored nowhere in clear. Two keys that name the same person h
 
 from __future__ import annotations
 
-from django.db.models import Q, QuerySet
-
-from accounts.models import ApiKey
 from floway.sealing import lookup_hash
 from floway.wire.json import JSON, JSONObject
 from responses_app.models import Exchange
@@ -26,9 +23,3 @@ def note(exchange: Exchange, body: JSONObject) -> None:
 
 def _named(api_key_id: int, name: JSON) -> bytes | None:
     return digest_of(api_key_id, name) if isinstance(name, str) and name else None
-
-
-def exchanges_of_end_user(key: ApiKey, name: str) -> QuerySet[Exchange]:
-    """Every exchange of `key` whose caller named `name`, as `safety_identifier` or as `user`."""
-    digest = digest_of(key.pk, name)
-    return Exchange.objects.filter(Q(end_user_digest=digest) | Q(user_digest=digest), api_key=key)

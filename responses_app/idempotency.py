@@ -60,13 +60,25 @@ def earlier(call: Call, response_id: str) -> retrieving.Found | None:
         raise InvalidRequest(f"'Idempotency-Key' must have 1 to {_LONGEST} characters.", code="invalid_value")
     mine = IdempotentRequest(
         api_key=call.key,
-        digest=lookup_hash("idempotency-key", name.encode("utf-8", "surrogateescape")),
+        digest=_digest(name),
         body_digest=lookup_hash("idempotency-body", dumps_canonical(dict(call.body))),
         response_id=response_id,
         taken_at=call.started_at,
     )
     taken = _take(mine, call.started_at)
     return None if taken is None else _found(call.key.pk, taken)
+
+
+def give_back(call: Call, response_id: str) -> None:
+    """Nothing came of the call, and nothing tells so: let its key be free."""
+    name = call.headers.get(HEADER)
+    if name is not None:
+        with transaction.atomic():
+            IdempotentRequest.objects.filter(api_key=call.key, digest=_digest(name), response_id=response_id).delete()
+
+
+def _digest(name: str) -> bytes:
+    return lookup_hash("idempotency-key", name.encode("utf-8", "surrogateescape"))
 
 
 def _take(mine: IdempotentRequest, now: datetime) -> str | None:
@@ -109,6 +121,7 @@ def _found(api_key_id: int, response_id: str) -> retrieving.Found:
         return retrieving.find(api_key_id, response_id)
     except NotFound as error:
         gone = Snapshot.objects.filter(response_id=response_id).exists()
+        gone = gone or BackgroundResponse.objects.filter(response_id=response_id).exists()  # its caller deleted it
         if gone or Exchange.objects.filter(response_id=response_id, status__in=_PAID).exists():
             message = "The request with this 'Idempotency-Key' was answered, but its response is not stored (any more)."
             raise NotReplayable(message) from error

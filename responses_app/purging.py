@@ -206,7 +206,9 @@ class _Work:
         named = NamedConversation.objects.filter(tip__conversation__in=conversations).only("pk").delete()[0]
         self._count(Counter(named_conversations=named))
         running = Exchange.objects.in_flight().filter(conversation__in=conversations)
-        for response_id in running.values_list("response_id", flat=True):
+        standing = BackgroundResponse.objects.filter(continued__conversation__in=conversations).exclude(sealed=b"")
+        ids = {*running.values_list("response_id", flat=True), *standing.values_list("response_id", flat=True)}
+        for response_id in sorted(ids):
             background.delete(self._purge.api_key_id, response_id, timezone.now())
 
     def delete(self) -> None:

@@ -138,7 +138,7 @@ def register(api_key_id: int, provider: str, recall: bytes, conversation_id: int
     if shape.add_one(row, _IGNORE) is not None:
         return True
     known = f"SELECT conversation_id FROM {shape.table} WHERE api_key_id = %s AND provider = %s AND digest = %s"
-    return bool(sql.fetch(known, [api_key_id, provider, recall])[0][0] == conversation_id)
+    return sql.fetch(known, [api_key_id, provider, recall]) == [(conversation_id,)]
 
 
 @cache
@@ -237,6 +237,10 @@ def forget_row(exchange: Exchange) -> None:
     exchange._state.adding = True
 
 
+_TOLD_OF_THE_LOST = frozenset({'"error_code"', '"operator_note"'})
+"""What another process may have written: it took this one for dead while the turn ran."""
+
+
 def write_exchange(exchange: Exchange) -> None:
     """Write what differs from what is recorded, so that columns that others write are left alone; a new row, if it has none."""
     if exchange._state.adding:
@@ -245,10 +249,13 @@ def write_exchange(exchange: Exchange) -> None:
     shape = sql.shape(Exchange)
     values = shape.values(exchange)
     before = exchange.recorded or [object()] * len(values)
-    changed = [(column, new) for column, new, old in zip(shape.written, values, before, strict=True) if new != old]
-    if changed:
-        sets = ", ".join([f"{column} = %s" for column, _ in changed])
-        sql.change(f"UPDATE {shape.table} SET {sets} WHERE id = %s", [*(value for _, value in changed), exchange.pk])
+    changed = [
+        (column, new)
+        for column, new, old in zip(shape.written, values, before, strict=True)
+        if new != old or column in _TOLD_OF_THE_LOST
+    ]
+    sets = ", ".join([f"{column} = %s" for column, _ in changed])
+    sql.change(f"UPDATE {shape.table} SET {sets} WHERE id = %s", [*(value for _, value in changed), exchange.pk])
 
 
 def note_delivery(exchange: Exchange) -> None:

@@ -79,9 +79,13 @@ class ResponsesView(TurnView):
 
     def in_background(self, request: Request, turn: Turn) -> HttpResponseBase:
         """Answered at once: with the object as it stands, or with the events from the first."""
-        validated(turn.call.body)
-        limits.permit(turn.call.key, turn.call.body["model"])
-        row = background.start(turn, stand(turn.call).continued)
+        try:
+            validated(turn.call.body)
+            limits.permit(turn.call.key, turn.call.body["model"])
+            row = background.start(turn, stand(turn.call).continued)
+        except BaseException:
+            idempotency.give_back(turn.call, turn.response_id)
+            raise
         found = retrieving.Found(row.response_id, None, row)
         if turn.call.body.get("stream") is True:
             return followed(request, retrieving.follower(found, -1, self.clock), {})

@@ -177,6 +177,39 @@ def test_a_turn_that_continues_elsewhere_what_is_purged_is_not_stored(
     assert Item.objects.count() == 0
 
 
+def test_nothing_is_captured_of_a_turn_whose_conversation_is_purged(
+    gateway: Gateway, owner: Client, upstream: FakeUpstream
+) -> None:
+    ApiKey.objects.update(capture_until=datetime(2099, 1, 1, tzinfo=UTC))
+    gate = faults.Gate()
+    upstream.script(faults.gated(gate, after=9))
+    with gateway.stream(turn("one")) as stream:
+        stream.next("response.output_text.delta")
+        purged(owner, kind="conversation", conversation=Conversation.objects.get().pk)
+        gate.open()
+        stream.next("response.completed")
+    written(gateway)
+    assert not Payload.objects.exists()
+
+
+def test_a_response_in_the_background_that_continues_elsewhere_what_is_purged_is_emptied(
+    gateway: Gateway, owner: Client, upstream: FakeUpstream
+) -> None:
+    first = gateway.say("one").json
+    gateway.exchange()
+    conversation, gate = Conversation.objects.get().pk, faults.Gate()
+    upstream.script(faults.gated(gate, after=9))
+    made = gateway.post(turn("two", previous=first["id"], background=True), **{"session-id": "another"}).json
+    purged(owner, kind="conversation", conversation=conversation)
+    gate.open()
+    for thread in threading.enumerate():
+        if thread.name.startswith("background-"):
+            thread.join(10)
+    assert gateway.get(f"/v1/responses/{made['id']}").status == 404
+    assert not BackgroundResponse.objects.exclude(sealed=b"").exists()
+    written(gateway)
+
+
 def test_a_response_in_the_background_is_ended_and_emptied(gateway: Gateway, owner: Client, upstream: FakeUpstream) -> None:
     gate = faults.Gate()
     upstream.script(faults.gated(gate, after=9))

@@ -155,7 +155,7 @@ def test_a_turn_that_lost_a_race_is_not_lost(gateway: Gateway) -> None:
     with transaction.atomic():
         conversing.advance(joined, first["id"], late)
     assert [item["id"] for item in listed(gateway, made)][: len(items)] == [item["id"] for item in items]
-    assert said(gateway, made)[-1] == "late"
+    assert said(gateway, made) == ["zero", "one", text_of(first), "late"], "what waited is taken up once"
 
 
 def test_a_compaction_replaces_the_conversations_items(gateway: Gateway, upstream: FakeUpstream) -> None:

@@ -5,13 +5,21 @@ from __future__ import annotations
 import pytest
 from django.apps import apps
 from django.db import connection
+from django.db.models import QuerySet
+from django.utils import timezone
 
-from responses_app.end_users import exchanges_of_end_user
+from accounts.models import ApiKey
+from responses_app.models import Exchange
+from responses_app.purging import Target
 from tests.conftest import Gateway
 from tests.fakes.factories import make_key
 from tests.fakes.upstream import FakeUpstream
 
 NAME = "ada@example.com"
+
+
+def exchanges_of(key: ApiKey, name: str) -> QuerySet[Exchange]:
+    return Target.end_user(key, name).exchanges(timezone.now())
 
 
 def everything_stored() -> str:
@@ -31,10 +39,10 @@ def test_an_end_user_is_found_by_name_and_stored_by_none(gateway: Gateway, upstr
     gateway.say("hello")
     newest = gateway.exchange()
     assert gateway.issued is not None
-    found = exchanges_of_end_user(gateway.issued.key, NAME)
+    found = exchanges_of(gateway.issued.key, NAME)
     assert [exchange.pk for exchange in found] == [newest.pk - 2]
     assert NAME not in everything_stored()
-    assert not exchanges_of_end_user(make_key("other").key, NAME).exists()
+    assert not exchanges_of(make_key("other").key, NAME).exists()
 
 
 def test_an_end_user_is_found_by_either_name_also_where_the_call_was_refused(gateway: Gateway, upstream: FakeUpstream) -> None:
@@ -42,7 +50,7 @@ def test_an_end_user_is_found_by_either_name_also_where_the_call_was_refused(gat
     refused = gateway.exchange()
     assert gateway.issued is not None
     for name in ("hash-1", NAME):
-        assert list(exchanges_of_end_user(gateway.issued.key, name)) == [refused]
+        assert list(exchanges_of(gateway.issued.key, name)) == [refused]
 
 
 @pytest.mark.parametrize("odd", [None, "", 7, ["ada"], {"name": "ada"}])

@@ -96,6 +96,21 @@ def test_a_response_in_the_background_is_accepted_once(gateway: Gateway, upstrea
     assert len(upstream.turns) == 1
 
 
+def test_what_was_refused_in_the_background_leaves_the_key_free(gateway: Gateway) -> None:
+    assert ask(gateway, background=True, store=False).error["code"] == "background_not_stored"
+    assert ask(gateway).status == 200
+
+
+def test_a_response_that_was_deleted_while_it_was_made_is_gone(gateway: Gateway, upstream: FakeUpstream) -> None:
+    gate = faults.Gate()
+    upstream.script(faults.gated(gate, 8))
+    made = ask(gateway, background=True).json
+    assert gateway.send("DELETE", f"/v1/responses/{made['id']}", None, gateway.headers({})).status == 200
+    reply = ask(gateway, background=True)
+    gate.open()
+    assert (reply.status, reply.error["code"]) == (409, "idempotent_response_gone")
+
+
 def test_keys_are_each_callers_own_and_last_a_day(gateway: Gateway, upstream: FakeUpstream) -> None:
     from tests.fakes.factories import make_key
 

@@ -18,6 +18,7 @@ from responses_app.models import (
     Conversation,
     Exchange,
     Item,
+    NamedConversation,
     Provenance,
     RecallKey,
     Segment,
@@ -44,6 +45,15 @@ def age(*responses: Any, days: float = 31) -> None:
     rows = Snapshot.objects.filter(response_id__in=[response["id"] for response in responses])
     Conversation.objects.filter(snapshots__in=rows).update(last_used_at=then)
     rows.update(last_used_at=then)
+
+
+def test_a_conversation_to_which_items_are_added_is_in_use(gateway: Gateway) -> None:
+    made = gateway.post({}, "/v1/conversations").json
+    NamedConversation.objects.update(last_used_at=datetime.now(UTC) - timedelta(days=31))
+    items = [{"type": "message", "role": "user", "content": "one"}]
+    assert gateway.post({"items": items}, f"/v1/conversations/{made['id']}/items").status == 200
+    collect()
+    assert gateway.get(f"/v1/conversations/{made['id']}").status == 200
 
 
 def counts() -> list[int]:

@@ -92,6 +92,21 @@ def test_a_turn_that_nobody_serves_is_lost(serving: int, over: dict[str, Any]) -
     assert Exchange.objects.get().ended_by == "lost"
 
 
+def test_a_turn_that_ends_well_though_it_was_taken_for_lost_says_nothing_of_that(
+    gateway: Gateway, upstream: FakeUpstream, serving: int
+) -> None:
+    gate = faults.Gate()
+    upstream.script(faults.gated(gate, after=9))
+    with gateway.stream(turn("hello")) as stream:
+        stream.next("response.output_text.delta")
+        unseen(serving)
+        assert fleet.end_lost() == 1
+        gate.open()
+        stream.next("response.completed")
+    exchange = gateway.exchange()
+    assert (exchange.status, exchange.error_code, exchange.operator_note) == ("completed", "", "")
+
+
 def test_a_turn_that_names_no_process_is_not_lost_before_its_deadline() -> None:
     in_flight(deadline_at=datetime.now(UTC) + timedelta(seconds=1))
     assert fleet.end_lost() == 0
