@@ -162,6 +162,9 @@ class BoundedWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         parser.unreader = pace = Pace(client, self._idle, settings.FLOWAY_REQUEST_SECONDS)
         try:
             while True:
+                if request is not None and not request.should_close():
+                    # Before its end has come, nothing that comes is a next request, however late it is.
+                    parser.finish_body()
                 request = None
                 pace.next_request(self._patience(client, first=parser.req_count == 0))
                 request = next(parser)

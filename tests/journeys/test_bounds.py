@@ -118,6 +118,15 @@ def test_who_stops_sending_is_given_up(caller: Caller, upstream: FakeUpstream, s
     assert upstream.turns == []
 
 
+def test_a_body_that_nobody_reads_must_come_in_time_too(caller: Caller, upstream: FakeUpstream) -> None:
+    """Taken for a next request once patience with an idle connection ends, it would be answered as one."""
+    with connected(caller) as sock:
+        sock.sendall(b"POST /v1/nothing HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 2000\r\n\r\n")
+        answer = everything(sock)
+    assert answer.startswith(b"HTTP/1.1 404 ")
+    assert answer.count(b"HTTP/1.1 408 ") == 1
+
+
 def test_what_cannot_be_read_is_answered_in_the_envelope(caller: Caller, upstream: FakeUpstream) -> None:
     with connected(caller) as sock:
         sock.sendall(b"POST /v1/responses HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n{}")
