@@ -9,13 +9,14 @@ import base64
 import hashlib
 import hmac
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import QuerySet
 
 from accounts.models import RecoveryCode, SecondFactor
 from floway.sealing import lookup_hash, seal_text, unseal_text
@@ -23,6 +24,7 @@ from floway.sealing import lookup_hash, seal_text, unseal_text
 PURPOSE = "second-factor"
 _STEP_SECONDS = 30
 _DIGITS = 6
+_OFFERED_FOR = timedelta(minutes=10)
 _DRIFT_STEPS = 1
 _SECRET_BYTES = 20
 _RECOVERY_CODES = 10
@@ -51,9 +53,14 @@ class AlreadyEnrolled(Exception):
     """This person has a second factor: it is taken away before there is another."""
 
 
-def offered(user: User) -> str | None:
-    """The secret on offer, in base32, while it waits for its first code."""
-    row = SecondFactor.objects.filter(pk=user.pk, confirmed_at=None).first()
+def _offers(user: User, now: datetime) -> QuerySet[SecondFactor]:
+    # An offer is made to whoever has just proved the password; a session found open later must not get hold of it.
+    return SecondFactor.objects.filter(pk=user.pk, confirmed_at=None, created_at__gt=now - _OFFERED_FOR)
+
+
+def offered(user: User, now: datetime) -> str | None:
+    """The secret on offer, in base32, while it waits for its first code; for ten minutes."""
+    row = _offers(user, now).first()
     return None if row is None else unseal_text(row.sealed, purpose=PURPOSE, owner=str(user.pk))
 
 
@@ -67,7 +74,7 @@ def uri(user: User, secret: str) -> str:
 def confirm(user: User, code: str, now: datetime) -> list[str] | None:
     """Begin to ask for it; returns the recovery codes, shown this once. None: that is not its code."""
     with transaction.atomic():
-        row = SecondFactor.objects.select_for_update().filter(pk=user.pk, confirmed_at=None).first()
+        row = _offers(user, now).select_for_update().first()
         if row is None or not _use(row, code, now):
             return None
         row.confirmed_at = now

@@ -38,7 +38,7 @@ def second_factor_view(request: HttpRequest) -> HttpResponse:
 
 
 def _show(request: HttpRequest, user: User, form: CodeForm) -> HttpResponse:
-    secret = second_factor.offered(user)
+    secret = second_factor.offered(user, timezone.now())
     if secret is None:
         return HttpResponseRedirect(reverse("admin:second_factor"))
     form.fields["code"].help_text = "Six digits."

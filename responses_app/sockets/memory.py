@@ -55,7 +55,8 @@ class Memory:
         self._size = 0
 
     def keep(self, response_id: str, items: list[JSON]) -> None:
-        """Remember."""
+        """Remember, in the place of what was known of it."""
+        self.forget(response_id)
         packed = dumps(items)
         while self._kept and (len(self._kept) >= _MOST_RESPONSES or self._size + len(packed) > self._budget.share):
             self.forget(next(iter(self._kept)))

@@ -289,6 +289,17 @@ def test_where_it_is_required_nothing_else_is_served_before_it_is_set_up(ada: Us
     assert is_in(client)
 
 
+def test_a_secret_that_was_offered_is_not_shown_again_after_ten_minutes(ada: User) -> None:
+    client = browser()
+    client.force_login(ada)
+    client.post(FACTOR, {"act": "offer", "password": PASSWORD})
+    assert 'class="secret"' in client.post(FACTOR, {"act": "confirm", "code": "000000"}).content.decode()
+    SecondFactor.objects.update(created_at=timezone.now() - timedelta(minutes=11))
+    guessing.forget()
+    later = client.post(FACTOR, {"act": "confirm", "code": "000000"})
+    assert (later.status_code, later["location"]) == (302, FACTOR)
+
+
 def test_setting_up_and_taking_away_ask_for_the_password(ada: User) -> None:
     client = browser()
     client.force_login(ada)
