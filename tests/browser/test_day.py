@@ -64,6 +64,7 @@ def test_the_operators_day(gateway: Served, browser: Browser, upstream: FakeUpst
     follows_a_conversation(day)
     finds_out_why_a_stream_failed(day)
     watches_requests_live(day)
+    purges_a_conversation(day)
     sets_up_a_second_factor(day)
 
 
@@ -163,6 +164,22 @@ def watches_requests_live(day: Day) -> None:
     day.browser.wait_for(f"!{panel}.includes('in flight')")
     day.browser.press("Pause")
     day.browser.see("Go on")
+
+
+def purges_a_conversation(day: Day) -> None:
+    """What will be lost is said first; afterwards nobody can go on from it."""
+    said = day.caller.say("forget this").json["id"]
+    day.open("responses_app/conversation/")
+    day.browser.find("#result_list tbody th a").click()
+    day.browser.press("Purge its content")
+    day.browser.press("See what would be lost")
+    day.browser.see("This will be lost for good")
+    day.look("purge")
+    day.browser.fill(password=PASSWORD)
+    day.browser.press("Purge")
+    day.browser.see("ada")
+    day.look("purged")
+    assert day.caller.say("what did I say?", previous=said).json["error"]["code"] == "previous_response_not_found"
 
 
 def sets_up_a_second_factor(day: Day) -> None:
