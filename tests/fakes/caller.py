@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -110,7 +110,8 @@ class Caller:
         """A whole answer to exactly this."""
         connection = self._connect()
         try:
-            connection.request(method, path, body, headers)
+            with suppress(BrokenPipeError):  # who is refused early hears why, as with the usual clients
+                connection.request(method, path, body, headers)
             answer = connection.getresponse()
             return Reply(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
         finally:
