@@ -17,7 +17,7 @@ from accounts.models import ApiKey, ApiKeySecret, KeyBudget
 from floway.providers import registry
 from floway.sealing import lookup_hash
 from floway.wire.errors import Unauthenticated
-from floway.wire.headers import Headers
+from floway.wire.headers import Headers, bearer
 
 _MARK = "fw_"
 _PREFIX_LENGTH = 10
@@ -94,8 +94,7 @@ def presented(headers: Headers) -> str | None:
     """The secret a request brings. `x-api-key` wins: some clients put a login of their own into `authorization`."""
     if "x-api-key" in headers:
         return headers.get("x-api-key")
-    scheme, _, token = (headers.get("authorization") or "").partition(" ")
-    return token.strip() or None if scheme.lower() == "bearer" else None
+    return bearer(headers.get("authorization"))
 
 
 def authenticate(headers: Headers, now: datetime) -> ApiKey:

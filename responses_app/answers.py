@@ -24,7 +24,7 @@ def sealed(response_id: str, response: JSONObject, items: Sequence[JSON], contin
     """
     output = response["output"]
     kept: dict[str, JSON] = {"response": {key: value for key, value in response.items() if key != "output"}}
-    if content.after_compaction((), output) is None:
+    if not content.compacts(output):
         kept["output"] = len(output)
     else:
         # The snapshot holds what the conversation was compacted to; what it was made of stands nowhere else.

@@ -94,7 +94,7 @@ def _accept(turn: Turn, continued: Snapshot | None) -> tuple[BackgroundResponse,
     )
     with transaction.atomic():
         ApiKey.objects.select_for_update(no_key=True).get(pk=call.key.pk)  # counted one by one
-        live = BackgroundResponse.objects.live().filter(api_key=call.key).exclude(lease_until__lt=Now()).count()
+        live = BackgroundResponse.objects.running().filter(api_key=call.key).count()
         if live >= settings.FLOWAY_BACKGROUND_PER_KEY:
             raise TooMany("This key has as many background responses as it may.", retry_after=_RETRY_AFTER_SECONDS)
         row.save(force_insert=True)

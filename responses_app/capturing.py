@@ -19,7 +19,7 @@ from django.db import Error, connection, transaction
 from floway.providers.contract import Account, UpstreamRequest, UpstreamResponse
 from floway.sealing import seal_content, unseal_content
 from floway.wire.errors import ApiError
-from floway.wire.headers import HeaderLine, Headers
+from floway.wire.headers import SECRET, HeaderLine, Headers
 from floway.wire.json import JSONObject
 from responses_app.acceptance import Call
 from responses_app.models import Conversation, Exchange, Payload
@@ -29,7 +29,6 @@ log = logging.getLogger(__name__)
 PURPOSE = "payload"
 LARGEST_PART = 1024 * 1024
 _MOST_PARTS = 12
-_SECRET = frozenset({"authorization", "proxy-authorization", "x-api-key", "cookie", "set-cookie"})
 _LEFT_OUT = "(left out)"
 _BATCH = 100
 
@@ -198,7 +197,7 @@ def _lines(headers: Iterable[HeaderLine], token: str = "") -> list[str]:
 
 
 def _is_secret(name: str, value: str, token: str) -> bool:
-    return name.lower() in _SECRET or bool(token and token in value)
+    return name.lower() in SECRET or bool(token and token in value)
 
 
 def _plain(request: UpstreamRequest) -> bytes:

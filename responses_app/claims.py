@@ -58,6 +58,17 @@ def scope_digest(claim: IdentityClaim) -> bytes:
     return lookup_hash("scope", *(part.encode() for step in claim.scope for part in (step.kind, step.id)))
 
 
+def begun(api_key: ApiKey, identity: IdentityClaim) -> Conversation:
+    """A conversation of the claimed scope, not saved, in which nothing was said."""
+    return Conversation(
+        api_key_id=api_key.pk,
+        provider=api_key.provider,
+        scope_digest=scope_digest(identity),
+        scope=[{"kind": step.kind, "id": step.id} for step in identity.scope],
+        note=identity.note,
+    )
+
+
 def recall_digest(recall_key: str) -> bytes:
     """What `RecallKey` finds a conversation by."""
     return lookup_hash("recall", recall_key.encode())
@@ -134,13 +145,7 @@ def _conversation(api_key: ApiKey, identity: IdentityClaim, found: Conversation 
     digest = scope_digest(identity)
     if found is not None and _is_of(found, api_key, digest):
         return found, False
-    made = Conversation(
-        api_key_id=api_key.pk,
-        provider=api_key.provider,
-        scope_digest=digest,
-        scope=[{"kind": step.kind, "id": step.id} for step in identity.scope],
-        note=identity.note,
-    )
+    made = begun(api_key, identity)
     if not statements.add_conversation(made):
         # Another request made it at the same time; its row is the one.
         there = statements.conversation(api_key.pk, api_key.provider, digest)

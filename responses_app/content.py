@@ -181,6 +181,11 @@ def provenance_digest(ciphertext: str) -> bytes:
     return lookup_hash("provenance", ciphertext.encode())
 
 
+def compacts(output: Sequence[JSON]) -> bool:
+    """Does an answer replace what was said before it?"""
+    return any(_type(item) == "compaction" for item in output)
+
+
 def after_compaction(items: Sequence[JSON], output: Sequence[JSON]) -> list[JSON] | None:
     """What a conversation consists of after `output` compacted it; None where it did not.
 

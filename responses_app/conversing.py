@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -71,26 +72,21 @@ def create(key: ApiKey, items: list[JSON], metadata: JSONObject, now: datetime) 
     identity = registry.get(key.provider).identify(request, None, None, now, secrets.token_bytes)
     sealed = _sealed(public_id, metadata, items)
     with transaction.atomic():
-        conversation = Conversation.objects.create(
-            api_key=key,
-            provider=key.provider,
-            scope_digest=claims.scope_digest(identity),
-            scope=[{"kind": step.kind, "id": step.id} for step in identity.scope],
-            note=identity.note,
-        )
+        conversation = claims.begun(key, identity)
+        conversation.save(force_insert=True)
         place = content.extend(conversation.pk, content.origin(conversation.pk, stored=True), [], stored=True, issuer=None)
-        tip = _snapshot(key.pk, conversation, place, generation=0)
+        tip = _snapshot(key.pk, conversation.pk, place, generation=0)
         return NamedConversation.objects.create(public_id=public_id, api_key=key, tip=tip, sealed=sealed, created_at=now)
 
 
 def _snapshot(
-    api_key_id: int, conversation: Conversation, place: content.Written, generation: int, before: Snapshot | None = None
+    api_key_id: int, conversation_id: int, place: content.Written, generation: int, before: Snapshot | None = None
 ) -> Snapshot:
     """A snapshot that no turn made; nobody can name it."""
     return Snapshot.objects.create(
         response_id=f"items_{secrets.token_hex(24)}",
         api_key_id=api_key_id,
-        conversation=conversation,
+        conversation_id=conversation_id,
         credential_id=before.credential_id if before else None,
         parent=before,
         segment_id=place.segment_id,
@@ -108,8 +104,12 @@ def find(api_key_id: int, public_id: str) -> NamedConversation:
 
     :raises NotFound: there is none.
     """
-    rows = NamedConversation.objects.filter(api_key_id=api_key_id, deleted_at=None).select_related("tip__conversation")
-    found = rows.filter(public_id=public_id).first() if "\0" not in public_id else None
+    return _one(NamedConversation.objects.select_related("tip__conversation"), api_key_id, public_id)
+
+
+def _one(rows: QuerySet[NamedConversation], api_key_id: int, public_id: str) -> NamedConversation:
+    mine = rows.filter(api_key_id=api_key_id, deleted_at=None, public_id=public_id)
+    found = mine.first() if "\0" not in public_id else None
     if found is None:
         raise not_found(public_id)
     return found
@@ -119,10 +119,7 @@ def find(api_key_id: int, public_id: str) -> NamedConversation:
 def _locked(api_key_id: int, public_id: str) -> Iterator[NamedConversation]:
     """The same, its row locked in a transaction and saved, as used now, at its end."""
     with transaction.atomic():
-        rows = NamedConversation.objects.select_for_update(of=("self",)).filter(api_key_id=api_key_id, deleted_at=None)
-        row = rows.filter(public_id=public_id).first() if "\0" not in public_id else None
-        if row is None:
-            raise not_found(public_id)
+        row = _one(NamedConversation.objects.select_for_update(of=("self",)), api_key_id, public_id)
         yield row
         row.last_used_at = timezone.now()
         row.save(update_fields=["tip", "sealed", "last_used_at", "deleted_at"])
@@ -229,12 +226,11 @@ def remove(api_key_id: int, public_id: str, item_id: str) -> NamedConversation:
 
 
 def _without(tip: Snapshot, said: list[JSON], place: int) -> Snapshot:
-    """A tip that has come to the same but for one item, in the open transaction."""
-    left = [*said[:place], *said[place + 1 :]]
-    conversation = Conversation.objects.select_for_update().get(pk=tip.conversation_id)
-    at = content.longest_prefix(conversation.pk, left, stored=True)
-    written = content.extend(conversation.pk, at, left[at.length :], stored=True, issuer=None)
-    return _snapshot(tip.api_key_id, conversation, written, statements.draw(conversation.pk), tip)
+    """A tip that has come to the same but for one item, in the open transaction, which holds the conversation's row."""
+    left, whose = [*said[:place], *said[place + 1 :]], tip.conversation_id
+    at = content.longest_prefix(whose, left, stored=True)
+    written = content.extend(whose, at, left[at.length :], stored=True, issuer=None)
+    return _snapshot(tip.api_key_id, whose, written, statements.draw(whose), tip)
 
 
 # --- turns ----------------------------------------------------------------------------------------------------------------

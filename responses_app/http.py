@@ -33,7 +33,7 @@ from floway.wire.errors import (
     Unavailable,
     UnsupportedEncoding,
 )
-from floway.wire.headers import Headers
+from floway.wire.headers import SECRET, Headers
 from floway.wire.json import InvalidJSON, JSONObject, loads
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,6 @@ _RATE_LIMITED, _UPGRADE, _IN_VAIN = 429, 426, 400
 _LATER = 424
 """Failed dependency: what the official clients try again, six times and no more."""
 _RETRY_AFTER_SECONDS = 2
-_SECRET_HEADERS = frozenset({"authorization", "x-api-key", "cookie", "proxy-authorization"})
 _OWN_PREFIX = "x-floway-"
 _UNDERSCORED = "HTTP_X_FLOWAY_UNDERSCORED"
 NO_STORE = {
@@ -68,7 +67,7 @@ def all_headers(request: HttpRequest) -> Headers:
 def callers_headers(headers: Headers) -> Headers:
     """What a provider may see of them: no secrets of the caller's, nothing that only the gateway may say."""
     return Headers.of(
-        line for line in headers if line[0] not in _SECRET_HEADERS and not line[0].replace("_", "-").startswith(_OWN_PREFIX)
+        line for line in headers if line[0] not in SECRET and not line[0].replace("_", "-").startswith(_OWN_PREFIX)
     )
 
 

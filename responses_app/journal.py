@@ -132,8 +132,7 @@ class Follower:
     def _look(self) -> tuple[bool, bytes]:
         """Whether the response is over, and the frames that have come. In this order: an end is written after its events."""
         try:
-            live = BackgroundResponse.objects.live().exclude(pk__in=BackgroundResponse.objects.lost().values("pk"))
-            is_over = not live.filter(pk=self._pk).exists()
+            is_over = not BackgroundResponse.objects.running().filter(pk=self._pk).exists()
             batches = EventBatch.objects.filter(response_id=self._pk, last__gte=self._next).order_by("first")
             rows = list(batches.values_list("first", "last", "sealed")[:_READ_AT_ONCE])
         finally:

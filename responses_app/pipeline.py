@@ -90,8 +90,7 @@ class Turn:
         self._kept = False
         self.official_headers: tuple[HeaderLine, ...] = ()
         self.official_events: tuple[JSONObject, ...] = ()
-        self.remains: list[JSON] | None = None
-        """What the conversation consists of after the turn; None where it came to no good end."""
+        self._answered: Terminal | None = None
 
     def _new_exchange(self) -> Exchange:
         call = self.call
@@ -197,6 +196,14 @@ class Turn:
         return self.exchange.status != Status.IN_FLIGHT
 
     @property
+    def remains(self) -> list[JSON] | None:
+        """What the conversation consists of after the turn; None where it came to no good end, or to none yet."""
+        if self._answered is None:
+            return None
+        window = content.after_compaction(self._ground.items, self._answered.output)
+        return [*self._ground.items, *self._answered.output] if window is None else window
+
+    @property
     def seconds_left(self) -> float:
         """Until the turn's deadline."""
         return max(0.0, self._deadline - self.clock.monotonic())
@@ -230,8 +237,8 @@ class Turn:
         )
 
     def _stream(self, gone: Callable[[], bool]) -> Stream:
-        limits = Limits(keep_alive=settings.FLOWAY_KEEPALIVE_SECONDS, idle=settings.FLOWAY_UPSTREAM_IDLE_SECONDS)
-        return Stream(self.upstream, self._relay(), limits=limits, clock=self.clock, deadline=self._deadline, gone=gone)
+        patience = Limits(keep_alive=settings.FLOWAY_KEEPALIVE_SECONDS, idle=settings.FLOWAY_UPSTREAM_IDLE_SECONDS)
+        return Stream(self.upstream, self._relay(), limits=patience, clock=self.clock, deadline=self._deadline, gone=gone)
 
     def stream(self) -> Generator[bytes, None, None]:
         """The event stream, each piece as soon as it is there. Closing the iterator means that the caller left."""
@@ -325,7 +332,7 @@ class Turn:
             self._note_state(failure)
             self._fail(failure.code or "server_error", failure.message, http_status=200)
             return relay.finish()
-        if self.call.action is Action.COMPACT and content.after_compaction((), terminal.output) is None:
+        if self.call.action is Action.COMPACT and not content.compacts(terminal.output):
             self._note_usage(terminal)
             self._fail(_NO_COMPACTION, "The upstream answered without a compaction.", http_status=UpstreamFailed.status)
             return relay.finish()
@@ -338,8 +345,7 @@ class Turn:
         exchange.status = Status.COMPLETED if terminal.type == "response.completed" else Status.INCOMPLETE
         exchange.http_status = 200
         self._note_usage(terminal)
-        window = content.after_compaction(self._ground.items, terminal.output)
-        self.remains = [*self._ground.items, *terminal.output] if window is None else window
+        self._answered = terminal
         try:
             return settling.settle_within(self._claim, self._outcome(terminal, self._claim), self.clock)
         except Exception:

@@ -18,7 +18,7 @@ from floway.sealing import CannotUnseal
 from floway.wire.errors import NotFound
 from floway.wire.json import JSON
 from responses_app import claims, content
-from responses_app.models import Conversation, RecallKey, Snapshot
+from responses_app.models import Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -74,9 +74,5 @@ def _recalled(key: ApiKey, request: ResponsesRequest, now: datetime) -> int | No
         identity = registry.get(key.provider).identify(request, None, None, now, secrets.token_bytes)
     except ProviderRefused:
         return None  # refused again, and told, when the turn is claimed
-    if identity.recall_key is None:
-        mine = Conversation.objects.filter(api_key=key, provider=key.provider, scope_digest=claims.scope_digest(identity))
-        return mine.values_list("pk", flat=True).first()
-    digest = claims.recall_digest(identity.recall_key)
-    found = RecallKey.objects.filter(api_key=key, provider=key.provider, digest=digest)
-    return found.values_list("conversation_id", flat=True).first()
+    known = claims.known(key, identity, None)
+    return None if known is None else known.conversation.pk

@@ -84,7 +84,7 @@ def settle(claim: Claim, outcome: Outcome) -> None:
     exchange, output = claim.exchange, outcome.terminal.output
     added = _addition(claim, outcome)
     issued = content.issued(output)
-    compacted = content.after_compaction((), output) is not None
+    compacted = content.compacts(output)
     with transaction.atomic():
         # First of all: it locks the row, so turns settle one by one.
         current = _touch(claim, outcome, opens_window=compacted)

@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 
 from accounts.models import ApiKey, OAuthCredential, QuotaReading, Upkeep
 from floway.wire.errors import Unauthenticated
+from floway.wire.headers import bearer
 from responses_app import fleet, http, views
 from responses_app.models import Collection, Exchange, UsageHour, UsageMark
 from responses_app.models.usage import BOUNDS_MS, EVER, FIRST, TOTAL
@@ -34,9 +35,9 @@ def view(request: HttpRequest) -> HttpResponse:
     """404 where no token is configured, 401 for any other token."""
     if not settings.FLOWAY_METRICS_TOKEN:
         return views.unknown_url(request)
-    scheme, _, brought = request.headers.get("authorization", "").partition(" ")
+    brought = bearer(request.headers.get("authorization"))
     token = settings.FLOWAY_METRICS_TOKEN.encode()
-    if scheme.lower() != "bearer" or not hmac.compare_digest(brought.strip().encode("utf-8", "surrogateescape"), token):
+    if brought is None or not hmac.compare_digest(brought.encode("utf-8", "surrogateescape"), token):
         return http.plain_error(request, Unauthenticated("The metrics are behind a token of their own."))
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_FromDatabase())

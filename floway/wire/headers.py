@@ -7,6 +7,15 @@ from dataclasses import dataclass, field
 
 HeaderLine = tuple[str, str]
 
+SECRET = frozenset({"authorization", "proxy-authorization", "x-api-key", "cookie", "set-cookie"})
+"""Names, in lower case, of lines that nobody but their reader may see."""
+
+
+def bearer(authorization: str | None) -> str | None:
+    """The token of an `authorization` value of that scheme; None where it is of another, or empty."""
+    scheme, _, token = (authorization or "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None
+
 
 @dataclass(frozen=True, slots=True)
 class Headers:

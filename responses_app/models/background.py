@@ -19,6 +19,10 @@ class BackgroundResponseQuerySet(models.QuerySet["BackgroundResponse"]):
         """Those that somebody works on, or shall, as far as their rows say."""
         return self.filter(status__in=BackgroundResponse.LIVE)
 
+    def running(self) -> BackgroundResponseQuerySet:
+        """Live ones whose process keeps its lease."""
+        return self.live().filter(lease_until__gte=Now())
+
     def lost(self) -> BackgroundResponseQuerySet:
         """Live ones whose process let the lease run out."""
         return self.live().filter(lease_until__lt=Now())

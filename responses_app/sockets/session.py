@@ -18,7 +18,6 @@ from wsproto.frame_protocol import CloseReason
 
 from accounts import keys
 from floway import logs
-from floway.providers import registry
 from floway.providers.contract import Action
 from floway.websocket import TooLong, Violation, WebSocket
 from floway.wire import events
@@ -28,7 +27,7 @@ from floway.wire.headers import Headers
 from floway.wire.sse import encode
 from responses_app.acceptance import Call, stand, validated
 from responses_app.clock import Clock
-from responses_app.http import as_api_error, callers_headers, json_object, told_status
+from responses_app.http import as_api_error, callers_headers, is_dialect, json_object, told_status
 from responses_app.pipeline import Turn
 from responses_app.sockets import messages
 from responses_app.sockets.memory import Memory
@@ -233,8 +232,8 @@ class Session:
         unpacked = Unpacked()
         with closing(turn.stream()) as stream:
             for piece in stream:
-                if turn.remains is not None and not turn.store:
-                    self._memory.keep(turn.response_id, turn.remains)
+                if not turn.store and (remains := turn.remains) is not None:
+                    self._memory.keep(turn.response_id, remains)
                 self._told_all = turn.is_over
                 for message in unpacked.feed(piece):
                     self._socket.send(message)
@@ -263,8 +262,7 @@ class Session:
         return True
 
     def _tell(self, error: ApiError, event: str | None, request_id: str | None = None) -> None:
-        dialect = any(registry.get(slug).recognises(self._headers) for slug in registry.slugs())
-        status = told_status(error, dialect=dialect)
+        status = told_status(error, dialect=is_dialect(self._headers))
         log.info("%s %s: %s", error.http_status, error.code, error.message)
         headers = {**error.headers(), **({"x-request-id": request_id} if request_id else {})}
         try:
