@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import Error, connection, transaction
+from django.db import Error, OperationalError, connection, transaction
 
 from accounts import quota
 from floway.durability import waiting_at_most
@@ -24,6 +24,7 @@ from responses_app.models import Conversation, Exchange, Snapshot
 log = logging.getLogger(__name__)
 
 GIVE_UP_AFTER_SECONDS = 2.0
+_LONGEST_QUEUE_SECONDS = 30.0
 _PAUSE_SECONDS = 0.05
 _LATE_PAUSES_SECONDS = (1, 5, 15, 60, 300)
 
@@ -174,29 +175,58 @@ def _add_snapshot(claim: Claim, outcome: Outcome, place: content.Written, genera
     )
 
 
+class _Patience:
+    """How long a turn may try to settle: two seconds in which the database takes nothing.
+
+    While it takes other turns of this process, this one has only to wait for its place: when thousands of streams end at once,
+    the last of them is stored some seconds after the first.
+    """
+
+    taken_at = float("-inf")
+    """When the database last took a turn of this process, in the clock's monotonic seconds."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._began = clock.monotonic()
+        self._queues = True
+
+    @property
+    def left(self) -> float:
+        """Seconds."""
+        since = max(self._began, self.taken_at) if self._queues else self._began
+        until = min(since + GIVE_UP_AFTER_SECONDS, self._began + _LONGEST_QUEUE_SECONDS)
+        return max(0.0, until - self._clock.monotonic())
+
+    def note(self, error: Error) -> None:
+        """Whatever is no failure to get a place is this turn's own."""
+        self._queues = isinstance(error, OperationalError)
+
+
 def settle_within(claim: Claim, outcome: Outcome, clock: Clock) -> bool:
-    """Settle, trying again for two seconds; False where the database would not take it.
+    """Settle, trying again while there is hope; False where the database would not take it.
 
     A paid turn is never reported as failed: then the caller is told that it was not stored, and the exchange is written as
     soon as it can be.
     """
-    give_up_at = clock.monotonic() + GIVE_UP_AFTER_SECONDS
+    patience = _Patience(clock)
     while True:
         try:
-            with waiting_at_most(max(0.0, give_up_at - clock.monotonic())):
+            with waiting_at_most(patience.left):
                 settle(claim, outcome)
         except Purged:
             leave_unstored(
                 claim.exchange, "Completed; its content was purged while it ran, and nothing of it is stored.", clock
             )
             return False
-        except Error:
-            if clock.monotonic() + _PAUSE_SECONDS > give_up_at:
+        except Error as error:
+            patience.note(error)
+            if patience.left < _PAUSE_SECONDS:
                 log.exception("exchange %s: completed but could not be stored", claim.exchange.request_id)
                 leave_unstored(claim.exchange, "Completed, but the database would not store it.", clock)
                 return False
             clock.sleep(_PAUSE_SECONDS)
         else:
+            _Patience.taken_at = clock.monotonic()
             return True
         finally:
             connection.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import pytest
 
@@ -13,6 +12,7 @@ from floway.wire.headers import Headers
 from floway.wire.sse import encode
 from responses_app.models import Exchange
 from responses_app.streaming import KEEP_ALIVE, Limits, Stream
+from tests.fakes.clock import ScriptedClock
 
 LIMITS = Limits(keep_alive=15, idle=100)
 CREATED = encode("response.created", {"type": "response.created", "sequence_number": 0, "response": {"id": "up", "output": []}})
@@ -20,22 +20,6 @@ COMPLETED = encode(
     "response.completed", {"type": "response.completed", "sequence_number": 1, "response": {"id": "up", "output": []}}
 )
 EndedBy = Exchange.EndedBy
-
-
-class ScriptedClock:
-    """Moves only when told."""
-
-    def __init__(self) -> None:
-        self.time = 0.0
-
-    def now(self) -> datetime:
-        return datetime.fromtimestamp(self.time, UTC)
-
-    def monotonic(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float) -> None:
-        self.time += seconds
 
 
 class ScriptedUpstream:
