@@ -8,6 +8,10 @@ import sys
 def main() -> None:
     """Run the command that the arguments name."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "floway.settings")
+    if sys.argv[1:2] == ["serve"]:
+        from gevent import monkey
+
+        monkey.patch_all()  # before anything takes a lock or a socket: the processes that serve are forked from this one
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
     from django.db import OperationalError

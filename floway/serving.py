@@ -7,6 +7,7 @@ their own name. That takes the danger out of `header_map = "dangerous"`.
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
 from typing import Any
@@ -15,10 +16,11 @@ from floway import settings
 
 APART = "X-FLOWAY-UNDERSCORED"
 
-wsgi_app = "floway.wsgi"
 bind = settings.FLOWAY_BIND
 workers = settings.FLOWAY_WORKERS
 worker_class = "floway.worker.Worker"
+# The application is there before the processes are: `manage.py serve` has just checked it.
+preload_app = True
 # Room for those that are served, those that wait, and half as many again that are idle or are told to come again.
 worker_connections = (settings.FLOWAY_MAX_STREAMS + settings.FLOWAY_MAX_QUEUE) * 3 // 2
 backlog = 4096
@@ -35,6 +37,12 @@ logconfig_dict = {
     **settings.LOGGING,
     "loggers": {"gunicorn.error": {"level": "INFO", "handlers": [], "propagate": True}},
 }
+
+
+def when_ready(_: Any) -> None:
+    """gunicorn's hook before it forks: what is loaded once for all stays shared for as long as nobody touches it."""
+    gc.collect()
+    gc.freeze()
 
 
 def pre_request(_: Any, req: Any) -> None:

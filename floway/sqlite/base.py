@@ -82,6 +82,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """One of ours."""
         return self.connection.cursor(factory=Cursor)
 
+    def close_pool(self) -> None:
+        """Close this process's idle connections, as Django's PostgreSQL does: one must not be carried over a fork."""
+        idle = _idle[self._pool_key]
+        while idle:
+            idle.pop().close()
+
     @property
     def _pool_key(self) -> tuple[int, str]:
         return os.getpid(), str(self.settings_dict["NAME"])

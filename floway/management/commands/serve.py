@@ -16,10 +16,29 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.urls import reverse
+from gevent import monkey
+from gunicorn.app.base import BaseApplication
 
 from accounts import first_run, witness
+from floway import serving
 
 _FILES = 65_536
+
+
+class Server(BaseApplication):  # type: ignore[misc] # gunicorn has no types
+    """gunicorn in this process, as `floway.serving` configures it."""
+
+    def load_config(self) -> None:
+        """See gunicorn."""
+        for name in self.cfg.settings:
+            if hasattr(serving, name):
+                self.cfg.set(name, getattr(serving, name))
+
+    def load(self) -> Any:
+        """See gunicorn."""
+        from floway.wsgi import application
+
+        return application
 
 
 class Command(BaseCommand):
@@ -32,7 +51,11 @@ class Command(BaseCommand):
         parser.add_argument("--migrate", action="store_true", help="bring the database up to date first")
 
     def handle(self, *args: Any, migrate: bool, **options: Any) -> None:
-        """Check, greet, and become gunicorn."""
+        """Check, greet, and serve."""
+        if not monkey.is_module_patched("threading"):
+            raise CommandError(
+                "Run it as `manage.py serve`: what it is made of must be patched for gevent before it is loaded."
+            )
         _refuse_taken_address()
         call_command("check", fail_level="ERROR", databases=["default"])
         if migrate:
@@ -45,9 +68,10 @@ class Command(BaseCommand):
         witness.establish()
         self._greet()
         connection.close()
+        connection.close_pool()  # type: ignore[attr-defined] # both of our backends have it; what is forked inherits none
         _open_many_files()
         sys.stdout.flush()
-        os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "-c", "python:floway.serving"])  # noqa: S606 - our own words
+        Server().run()
 
     def _greet(self) -> None:
         self.stdout.write(f"Floway on {settings.FLOWAY_PUBLIC_URL} (admin: {settings.FLOWAY_PUBLIC_URL}/admin/)")
