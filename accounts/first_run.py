@@ -35,11 +35,11 @@ def is_token(text: str) -> bool:
 def make_owner(user: User) -> bool:
     """Keep `user` as the first owner; False if somebody else was first."""
     with transaction.atomic():
+        owners = Group.objects.select_for_update().filter(name=roles.OWNER).first()  # one after the other
         if not is_open():
             return False
         user.is_staff = user.is_superuser = True
         user.save()
-        owners = Group.objects.filter(name=roles.OWNER).first()
         if owners is not None:
             user.groups.add(owners)
         audit.record("first owner made", user)

@@ -90,23 +90,25 @@ def begin(subjects: Iterable[Subject], now: datetime) -> None:
             (GuessCount(digest=digest, began_at=now, touched_at=now) for digest in wanted), ignore_conflicts=True
         )
         rows = list(GuessCount.objects.select_for_update().filter(digest__in=list(wanted)).order_by("pk"))
-        until = max((row.locked_until for row in rows if row.locked_until and row.locked_until > now), default=None)
-        if until is not None:
-            raise LockedOut(until)
-        for row in rows:
-            _count(row, wanted[bytes(row.digest)].most, now)
+        shut = [row for row in rows if row.locked_until and row.locked_until > now] or _shut(rows, wanted, now)
+        for row in [] if shut else rows:
+            row.tries, row.touched_at = row.tries + 1, now
+            row.save()
+    if shut:
+        raise LockedOut(max(row.locked_until for row in shut if row.locked_until))
 
 
-def _count(row: GuessCount, most: int, now: datetime) -> None:
-    if row.began_at <= now - _WITHIN:
-        row.tries, row.began_at = 0, now
-    row.tries += 1
-    row.touched_at = now
-    if row.tries >= most:
+def _shut(rows: Iterable[GuessCount], wanted: dict[bytes, Subject], now: datetime) -> list[GuessCount]:
+    """Those that have no try left lock with the one too many, not with the last, which may have been right."""
+    for row in rows:
+        if row.began_at <= now - _WITHIN:
+            row.tries, row.began_at = 0, now
+    shut = [row for row in rows if row.tries >= wanted[bytes(row.digest)].most]
+    for row in shut:
         row.locked_until = now + min(_LOCKED_FOR * 2 ** min(row.locks, 10), _LONGEST_LOCK)
-        row.locks += 1
-        row.tries, row.began_at = 0, now
-    row.save()
+        row.locks, row.tries, row.began_at, row.touched_at = row.locks + 1, 0, now, now
+        row.save()
+    return shut
 
 
 def succeeded(subjects: Sequence[Subject]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -11,8 +10,8 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.db.models import Prefetch, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import URLPattern, path, reverse
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -22,9 +21,9 @@ from accounts.forms import MomentInput, provider_label
 from accounts.key_filters import CaptureFilter, KeyFilter, LimitFilter, ProviderFilter, StrictFilter
 from accounts.key_forms import BudgetFormSet, IssueForm, KeyForm, RotateForm
 from accounts.models import ApiKey, ApiKeySecret, KeyBudget
-from accounts.pages import Act, LastingAdmin, address, changeable, page, route
+from accounts.pages import Act, changeable, page, route
+from accounts.shown_once import SecretAdmin
 from floway import markup
-from floway.sealing import CannotUnseal, seal_text, unseal_text
 
 ROTATE = Act(
     "rotate",
@@ -36,7 +35,6 @@ ROTATE = Act(
     ),
     destructive=True,
 )
-_ISSUED = "issued_secrets"
 
 
 class BudgetInline(admin.TabularInline):  # type: ignore[type-arg] # not subscriptable at run time
@@ -74,13 +72,14 @@ class BudgetInline(admin.TabularInline):  # type: ignore[type-arg] # not subscri
 
 
 @admin.register(ApiKey)
-class ApiKeyAdmin(LastingAdmin):
+class ApiKeyAdmin(SecretAdmin):
     """Keys: issued, listed by what is visible of them, limited, rotated."""
 
     list_display = ("name", "prefixes", "calls", "used", "limits", "allowances")
     list_filter = (KeyFilter, LimitFilter, StrictFilter, CaptureFilter, ProviderFilter)
     search_fields = ("name",)
     change_form_template = "console/api_key.html"
+    reveal_template, reveal_title = "console/reveal.html", "Copy the key now"
     form = KeyForm
     inlines = (BudgetInline,)
     formfield_overrides: ClassVar = {models.DateTimeField: {"form_class": forms.DateTimeField, "widget": MomentInput}}
@@ -99,10 +98,8 @@ class ApiKeyAdmin(LastingAdmin):
         return super().get_queryset(request).prefetch_related(Prefetch("secrets", visible), "budgets")
 
     def get_urls(self) -> list[URLPattern]:
-        """With rotation, and the page that shows a secret once, before the admin's own."""
-        issued = self.admin_site.admin_view(self.issued_view)
-        shown = path("<path:object_id>/issued/", issued, name=address(self.model, "issued"))
-        return [route(self, ROTATE, self.rotate_view), shown, *super().get_urls()]
+        """With rotation before the admin's own."""
+        return [route(self, ROTATE, self.rotate_view), *super().get_urls()]
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Boxes to tick: there are few credentials."""
@@ -215,7 +212,7 @@ class ApiKeyAdmin(LastingAdmin):
             return page(self, request, "console/issue.html", "Issue an API key", form=form, budgets=budgets)
         issued = keys.issue(**form.cleaned_data, budgets=budgets.save(commit=False))
         self.log_addition(request, issued.key, "Issued.")
-        return self._show(request, issued.key, issued.secret)
+        return self.show_once(request, issued.key, issued.secret)
 
     def rotate_view(self, request: HttpRequest, object_id: str, act: Act) -> HttpResponse:
         """Replace the secret, asked first."""
@@ -229,23 +226,7 @@ class ApiKeyAdmin(LastingAdmin):
         hours = form.cleaned_data["grace"]
         secret = keys.rotate(key, timezone.now() + timedelta(hours=hours) if hours else None)
         self.log_change(request, key, f"Rotated; the old secret works for {hours} hours more." if hours else "Rotated.")
-        return self._show(request, key, secret)
-
-    def _show(self, request: HttpRequest, key: ApiKey, secret: str) -> HttpResponse:
-        """Lead to the page that shows it; until then it waits, sealed, in the person's session."""
-        sealed = seal_text(secret, purpose="issued-key", owner=_owner(request, key))
-        waiting = request.session.get(_ISSUED, {})
-        request.session[_ISSUED] = {**waiting, str(key.pk): b64encode(sealed).decode()}
-        return HttpResponseRedirect(reverse(f"admin:{address(self.model, 'issued')}", args=[key.pk]))
-
-    def issued_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """The secret, the first time that this is asked for; a reload shows nothing and makes nothing."""
-        key = self.get_object(request, object_id)
-        if not (self.has_add_permission(request) or self.has_change_permission(request, key)) or key is None:
-            raise PermissionDenied
-        # Rendered here, so that no response object waits in a middleware with the secret in its context.
-        secret = _taken(request, key) if request.method == "GET" else None
-        return page(self, request, "console/reveal.html", "Copy the key now", row=key, secret=secret).render()
+        return self.show_once(request, key, secret)
 
 
 def _named(budget: KeyBudget) -> str:
@@ -273,20 +254,3 @@ def _until(secret: ApiKeySecret) -> SafeString:
 
 def _ago(moment: Any, now: Any) -> SafeString:
     return markup.relative(moment, now) if moment else SafeString("never")
-
-
-def _owner(request: HttpRequest, key: ApiKey) -> str:
-    return f"{request.user.pk}:{key.pk}"
-
-
-def _taken(request: HttpRequest, key: ApiKey) -> str | None:
-    """The secret that waits for this person, which then waits no more."""
-    waiting = dict(request.session.get(_ISSUED, {}))
-    sealed = waiting.pop(str(key.pk), None)
-    if sealed is None:
-        return None
-    request.session[_ISSUED] = waiting
-    try:
-        return unseal_text(b64decode(sealed), purpose="issued-key", owner=_owner(request, key))
-    except CannotUnseal:
-        return None

@@ -17,7 +17,8 @@ from django.utils.safestring import SafeString
 
 from accounts import operator_tokens
 from accounts.models import OperatorToken
-from accounts.pages import Act, LastingAdmin, change_url, changeable, page, route
+from accounts.pages import Act, change_url, changeable, page, route
+from accounts.shown_once import SecretAdmin
 from floway import markup
 
 REVOKE = Act(
@@ -45,7 +46,7 @@ class TokenForm(forms.Form):
 
 
 @admin.register(OperatorToken)
-class OperatorTokenAdmin(LastingAdmin):
+class OperatorTokenAdmin(SecretAdmin):
     """Tokens: issued and shown once, revoked."""
 
     list_display = ("name", "user", "begins", "may", "how", "used")
@@ -54,6 +55,7 @@ class OperatorTokenAdmin(LastingAdmin):
     fields = ("name", "user", "begins", "may", "how", "made", "used")
     readonly_fields = fields
     change_form_template = "console/operator_token.html"
+    reveal_template, reveal_title = "console/reveal_token.html", "Copy the token now"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[OperatorToken]:
         """One's own; everybody's for who may change people. Never the hash."""
@@ -65,7 +67,7 @@ class OperatorTokenAdmin(LastingAdmin):
         return [route(self, REVOKE, self.revoke_view), *super().get_urls()]
 
     def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
-        """Issue a token; its secret is in this one answer."""
+        """Issue a token; its secret is shown once, on the next page."""
         if not self.has_add_permission(request):
             raise PermissionDenied
         people = User.objects.filter(is_active=True, is_staff=True) if _manages_people(request) else None
@@ -76,9 +78,7 @@ class OperatorTokenAdmin(LastingAdmin):
         person = data.get("user") or _person(request)
         until = timezone.now() + timedelta(days=data["days"])
         issued = operator_tokens.issue(person, data["name"], read_only=data["read_only"], expires_at=until)
-        shown = {"row": issued.token, "secret": issued.secret}
-        # Rendered here, so that no response object waits in a middleware with the secret in its context.
-        return page(self, request, "console/reveal_token.html", "Copy the token now", **shown).render()
+        return self.show_once(request, issued.token, issued.secret)
 
     def revoke_view(self, request: HttpRequest, object_id: str, act: Act) -> HttpResponse:
         """End it, asked first."""

@@ -12,7 +12,7 @@ OURS = ("accounts", "responses_app")
 ACTS = {
     "oauthcredential": ("disable", "enable", "sign_in_again", "export", "check", "clear", "proxy"),
     "apikey": ("rotate", "issued"),
-    "operatortoken": ("revoke",),
+    "operatortoken": ("revoke", "issued"),
 }
 OF_NO_ROW = ("oauthcredential_sign_in", "oauthcredential_add", "apikey_add")
 

@@ -268,15 +268,17 @@ def test_a_credential_is_switched_and_its_cool_down_ended() -> None:
 def test_a_person_issues_tokens_for_themselves_and_an_owner_for_others() -> None:
     add = reverse("admin:accounts_operatortoken_add")
     operator, owner = in_role("operator"), in_role("owner")
-    page = operator.post(
+    submitted = operator.post(
         add, {"name": "nightly", "days": 30, "read_only": "on", "user": User.objects.get(username="the-owner").pk}
     )
+    page = operator.get(submitted["location"])
+    assert "not to be had again" in operator.get(submitted["location"]).content.decode()
     token = OperatorToken.objects.get()
     assert (token.user.get_username(), token.read_only) == ("the-operator", True)
     secret = page.content.decode().split("<code>fwo_")[1].split("</code>")[0]
     assert Client(headers={"authorization": f"Bearer fwo_{secret}"}).get("/api/keys").status_code == 200
     other = {"name": "other", "days": 1, "user": User.objects.get(username="the-operator").pk}
-    assert owner.post(add, other).status_code == 200
+    assert owner.post(add, other).status_code == 302
     mine = operator.get(reverse("admin:accounts_operatortoken_changelist")).content.decode()
     assert "fwo_" + secret not in mine
     assert owner.post(reverse("admin:accounts_operatortoken_revoke", args=[token.pk])).status_code == 302

@@ -65,15 +65,21 @@ def test_after_five_guesses_the_right_password_waits_here_and_works_elsewhere(ad
 
 
 def test_the_lock_ends_and_the_next_one_is_longer(ada: User) -> None:
-    for _ in range(5):
+    for _ in range(6):
         attempt(browser(), "wrong")
     GuessCount.objects.update(locked_until=timezone.now() - timedelta(seconds=1))
-    for _ in range(5):
+    for _ in range(6):
         attempt(browser(), "wrong")
     assert 1700 < int(attempt(browser())["retry-after"]) <= 1801
     GuessCount.objects.update(locked_until=timezone.now() - timedelta(seconds=1))
     assert attempt(browser()).status_code == 302
     assert not GuessCount.objects.filter(locked_until__gt=timezone.now()).exists()
+
+
+def test_a_right_password_as_an_addresss_last_try_shuts_nobody_out(ada: User) -> None:
+    for n in range(29):
+        attempt(browser(), "wrong", name=f"name{n}")
+    assert [attempt(browser()).status_code for _ in range(3)] == [302] * 3
 
 
 def test_many_names_from_one_address_shut_that_address_out(ada: User) -> None:
