@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from floway.wire.json import JSON, InvalidJSON, mend
 from floway.wire.sse import Frame, InvalidFrame
@@ -24,6 +25,7 @@ TERMINAL = frozenset({COMPLETED, INCOMPLETE, FAILED})
 LIFECYCLE = OPENING | TERMINAL
 
 _PUBLIC_PREFIX = "response."
+_MOST_NAMES = 256
 # Under the public prefix, but no event of the public API: what it carries is addressed to the gateway's own kind.
 _NOT_PUBLIC = frozenset({"response.metadata"})
 
@@ -48,16 +50,19 @@ def is_public(event: str) -> bool:
     return event == ERROR or (event.startswith(_PUBLIC_PREFIX) and event not in _NOT_PUBLIC)
 
 
+@lru_cache(_MOST_NAMES)
 def part_type(event: str) -> str | None:
     """The type of content part that the event speaks of, None where it speaks of none."""
     return next((kind for prefix, kind in _PART_TYPES.items() if event.startswith(prefix)), None)
 
 
+@lru_cache(_MOST_NAMES)
 def item_type(event: str) -> str | None:
     """The type of output item that the event alone gives away; a tool call's needs more than its deltas say."""
     return next((kind for prefix, kind in _ITEM_TYPES.items() if event.startswith(prefix)), None)
 
 
+@lru_cache(_MOST_NAMES)
 def names_item(event: str) -> bool:
     """Do clients expect an `item_id` in it?"""
     return event.startswith(_NAMED_BY_ID)
@@ -116,9 +121,9 @@ def usage_of(response: JSON) -> Usage:
 
 def count(value: JSON) -> int | None:
     """A number of things, small enough for a database's 64 bits, or None."""
-    if isinstance(value, float) and value.is_integer():
+    if type(value) is float and value.is_integer():
         value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**63 else None
+    return value if type(value) is int and 0 <= value < 2**63 else None
 
 
 def _mapping(value: JSON, key: str) -> dict[str, JSON]:

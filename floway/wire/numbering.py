@@ -13,6 +13,11 @@ _NAME = b'"sequence_number"'
 _KEY = b'"sequence_number":'
 
 
+def is_numbered(data: bytes, number: int) -> bool:
+    """Is that the number which the payload, or what stands around it, states first and in the shortest way?"""
+    return b"%b%d}" % (_KEY, number) in data or b"%b%d," % (_KEY, number) in data
+
+
 def renumbered(data: bytes, number: int) -> bytes:
     """The payload with `number` as its sequence number, on one line; without a number it is given one.
 

@@ -12,27 +12,7 @@ from floway.wire.json import JSON, dumps
 
 DEFAULT_LIMIT = 32 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
-_MOST_NAMES = 128
-
-
-# How frames of the commonest events begin; those of others are learnt.
-_KNOWN = {
-    b"event: " + name.encode(): name
-    for name in (
-        "response.created",
-        "response.in_progress",
-        "response.completed",
-        "response.output_item.added",
-        "response.output_item.done",
-        "response.content_part.added",
-        "response.content_part.done",
-        "response.output_text.delta",
-        "response.output_text.done",
-        "response.function_call_arguments.delta",
-        "response.function_call_arguments.done",
-        "response.reasoning_summary_text.delta",
-    )
-}
+_NAME = b"event: "
 
 
 class Frame(NamedTuple):
@@ -48,19 +28,16 @@ class Frame(NamedTuple):
     data: bytes | None
 
 
-_make = tuple.__new__  # twice as fast as the named constructor, where that shows
-
-
 class InvalidFrame(ValueError):
     """An event that cannot be relayed; `str` says why without quoting it."""
 
 
 class FrameTooLarge(InvalidFrame):
-    """A frame grew past the limit. `frames`: the whole ones that came before it in the same bytes."""
+    """A frame grew past the limit. `bodies`: those of the whole ones that came before it in the same bytes."""
 
-    def __init__(self, limit: int, frames: list[Frame]) -> None:
+    def __init__(self, limit: int, bodies: list[bytes]) -> None:
         super().__init__(f"an event larger than {limit} bytes")
-        self.frames = frames
+        self.bodies = bodies
 
 
 class FrameDecoder:
@@ -73,7 +50,6 @@ class FrameDecoder:
         self._limit = limit
         self._pending: list[bytes] = []
         self._size = 0
-        self._names: dict[bytes, str] = {}
         self._at_start = True
         self._after_cr = False
 
@@ -82,18 +58,25 @@ class FrameDecoder:
 
         :raises FrameTooLarge: see there.
         """
+        return [frame for body in self.cut(chunk) if (frame := parsed(body)) is not None]
+
+    def cut(self, chunk: bytes) -> list[bytes]:
+        """The frames that `chunk` completes, unparsed and without their blank lines; what has no line in it is no frame.
+
+        :raises FrameTooLarge: see there.
+        """
         if self._at_start or self._after_cr or b"\r" in chunk:
             chunk = self._normalised(chunk)
         pending = self._pending
         if not pending:
-            return self._frames(chunk)
+            return self._bodies(chunk)
         if not chunk:
             return []
         if b"\n\n" in chunk or (chunk[0] == 0x0A and pending[-1][-1] == 0x0A):
             pending.append(chunk)
             buffer = b"".join(pending)
             pending.clear()
-            return self._frames(buffer)
+            return self._bodies(buffer)
         self._hold(chunk, [])
         return []
 
@@ -117,37 +100,29 @@ class FrameDecoder:
         self._at_start = len(start) < len(_BOM) and _BOM.startswith(start)
         return start.removeprefix(_BOM)
 
-    def _frames(self, buffer: bytes) -> list[Frame]:
-        frames: list[Frame] = []
+    def _bodies(self, buffer: bytes) -> list[bytes]:
+        bodies = buffer.split(b"\n\n")
+        rest = bodies.pop()
         self._size = 0
-        limit, names, known = self._limit, self._names, _KNOWN
-        *bodies, rest = buffer.split(b"\n\n")
-        for body in bodies:
-            if len(body) > limit:
-                raise FrameTooLarge(limit, frames)
-            head, _, data = body.partition(b"\ndata: ")
-            if data and (event := known.get(head) or names.get(head)) and b"\n" not in data:
-                frames.append(_make(Frame, (body + b"\n\n", event, data)))
-            elif (frame := _parse(body)) is not None:
-                frames.append(frame)
-                self._learn(head, frame)
+        if len(buffer) > self._limit:
+            self._refuse_large(bodies)
         if rest[:1] == b"\n":
             rest = rest.lstrip(b"\n")
         if rest:
-            self._hold(rest, frames)
-        return frames
+            self._hold(rest, bodies)
+        return bodies
 
-    def _learn(self, head: bytes, frame: Frame) -> None:
-        """The next frame that begins with this one line needs no parsing of it."""
-        if frame.event and head == b"event: " + frame.event.encode() and len(self._names) < _MOST_NAMES:
-            self._names[head] = frame.event
+    def _refuse_large(self, bodies: list[bytes]) -> None:
+        for position, body in enumerate(bodies):
+            if len(body) > self._limit:
+                raise FrameTooLarge(self._limit, bodies[:position])
 
-    def _hold(self, part: bytes, frames: list[Frame]) -> None:
+    def _hold(self, part: bytes, bodies: list[bytes]) -> None:
         self._pending.append(part)
         self._size += len(part)
         # One byte more, for it may be the first half of the blank line.
         if self._size > self._limit + 1:
-            raise FrameTooLarge(self._limit, frames)
+            raise FrameTooLarge(self._limit, bodies)
 
 
 def encode(event_type: str, payload: JSON) -> bytes:
@@ -160,7 +135,15 @@ def encode_data(event_type: str, data: bytes) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (event_type.encode(), data)
 
 
-def _parse(body: bytes) -> Frame | None:
+def parsed(body: bytes) -> Frame | None:
+    """The frame that was cut out, None where it holds nothing but comments."""
+    head, _, data = body.partition(b"\ndata: ")
+    if data and len(head) > len(_NAME) and head.startswith(_NAME) and b"\n" not in data and b"\n" not in head:
+        return Frame(body + b"\n\n", head[len(_NAME) :].decode("utf-8", "replace"), data)
+    return _parsed_by_line(body)
+
+
+def _parsed_by_line(body: bytes) -> Frame | None:
     lines = [line for line in body.split(b"\n") if line and not line.startswith(b":")]
     if not lines:
         return None
