@@ -7,7 +7,7 @@ as its ciphertext allows.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -31,6 +31,7 @@ from floway.providers.contract import (
     UpstreamUnreachable,
 )
 from floway.wire.errors import ApiError, Unavailable
+from floway.wire.fold import Relay
 from responses_app.capturing import Capture
 from responses_app.clock import Clock
 from responses_app.holding import HeldBack
@@ -55,7 +56,7 @@ _LASTING = frozenset({_Kind.USAGE_LIMIT, *_DEAD})
 class Begun:
     """An answer that has begun, the login it came to, and what its head told."""
 
-    upstream: HeldBack
+    answer: HeldBack
     held: Held
     notes: AnswerNotes
 
@@ -79,7 +80,7 @@ class Dispatcher:
     """Sends one turn.
 
     :param accepted, deadline: on the clock's monotonic time; no dispatch begins after the deadline.
-    :param capture: overhears what goes out and what comes back.
+    :param relay: makes one for an answer. :param capture: overhears what goes out and what comes back.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Dispatcher:
         *,
         clock: Clock,
         cancellation: transport.Cancellation,
+        relay: Callable[[], Relay],
         accepted: float,
         deadline: float,
         capture: Capture | None,
@@ -102,6 +104,7 @@ class Dispatcher:
         self._issuers = issuers
         self._clock = clock
         self._cancellation = cancellation
+        self._relay = relay
         self._accepted = accepted
         self._deadline = deadline
 
@@ -178,7 +181,7 @@ class Dispatcher:
 
     def _let_go(self, miss: Miss | None) -> None:
         if miss is not None and miss.begun is not None:
-            miss.begun.upstream.close()
+            miss.begun.answer.upstream.close()
 
     # --- one login ---
 
@@ -232,21 +235,21 @@ class Dispatcher:
             windows = self._provider.quota(upstream.headers, self._clock.now())
             return self._missed(credential, held, failure, windows, began)
         states.succeeded(credential)
-        return self._begun(credential, Begun(HeldBack(upstream), held, notes), began)
+        return self._begun(credential, Begun(HeldBack(upstream, self._relay()), held, notes), began)
 
     def _begun(self, credential: OAuthCredential, begun: Begun, began: float) -> Begun | Miss:
         connection.close()
-        begun.upstream.look(self._clock, settings.FLOWAY_HOLD_BACK_SECONDS)
-        if begun.upstream.cut is not None:
-            self._note(credential, "cut", str(begun.upstream.cut), began)
+        begun.answer.look(self._clock, settings.FLOWAY_HOLD_BACK_SECONDS)
+        if begun.answer.cut is not None:
+            self._note(credential, "cut", str(begun.answer.cut), began)
             return Miss(_Kind.UPSTREAM, _unreachable(), begun)
-        if begun.upstream.error is None:
+        if begun.answer.error is None:
             self._note(credential, "answered", "", began)
             return begun
-        failure = self._provider.classify_event(begun.upstream.error)
+        failure = self._provider.classify_event(begun.answer.error)
         self._note(credential, failure.code or failure.kind.value, failure.operator, began)
         if failure.kind in _LIMITS:
-            begun.upstream.close()
+            begun.answer.upstream.close()
             cooling.refused(credential, begun.held.fingerprint, failure, (), self._clock.now())
             self._exchange.operator_note = failure.operator[:1000]
             return Miss(failure.kind, error_of(failure))

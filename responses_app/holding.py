@@ -6,92 +6,65 @@ everything goes on as it came.
 
 from __future__ import annotations
 
-from collections import deque
+from typing import NoReturn
 
 from floway.providers.contract import UpstreamCut, UpstreamResponse
-from floway.wire import events
+from floway.wire.fold import Relay
 from floway.wire.json import JSON
-from floway.wire.sse import Frame, FrameDecoder, InvalidFrame
+from floway.wire.sse import InvalidFrame
 from responses_app.clock import Clock
 
 _MOST_BYTES = 64 * 1024
 
 
 class HeldBack:
-    """An answer of whose body something was read already; reads like one of which nothing was. See `UpstreamResponse`.
+    """An answer of whose body something was read, and put through its relay, already.
 
-    :param error: the error object of the failure with which the answer began, None where it began otherwise.
-    :param cut: how the answer broke off before it was one, None where it did not.
+    :ivar held: what its caller gets for that.
     """
 
-    def __init__(self, upstream: UpstreamResponse) -> None:
-        self.status = upstream.status
-        self.headers = upstream.headers
-        self._upstream = upstream
-        self._held: deque[bytes] = deque()
-        self.error: JSON | None = None
-        self.cut: UpstreamCut | None = None
+    def __init__(self, upstream: UpstreamResponse, relay: Relay) -> None:
+        self.upstream = upstream
+        self.relay = relay
+        self.held = b""
+        self._end: UpstreamCut | InvalidFrame | None = None
 
-    def read(self, timeout: float) -> bytes:
-        """See UpstreamResponse."""
-        if self._held:
-            return self._held.popleft()
-        if self.cut is not None:
-            raise self.cut
-        return self._upstream.read(timeout)
+    @property
+    def error(self) -> JSON | None:
+        """The error object of the failure with which the answer began, None where it began otherwise."""
+        terminal = self.relay.terminal
+        return None if terminal is None or self.relay.has_output else terminal.error
 
-    def read_all(self, limit: int, timeout: float) -> bytes:
-        """See UpstreamResponse."""
-        return b"".join(self._held)[:limit] or self._upstream.read_all(limit, timeout)
+    @property
+    def cut(self) -> UpstreamCut | None:
+        """How the answer broke off before it was one, None where it did not."""
+        return self._end if isinstance(self._end, UpstreamCut) else None
 
-    def close(self) -> None:
-        """See UpstreamResponse."""
-        self._upstream.close()
+    def raise_end(self) -> None:
+        """:raises UpstreamCut, InvalidFrame: what was read already came to this end."""
+        if self._end is not None:
+            raise self._end
 
     def look(self, clock: Clock, seconds: float) -> None:
         """Read on while there is nothing but a handshake, for `seconds` at most."""
-        until, decoder, size = clock.monotonic() + seconds, FrameDecoder(), 0
-        while size <= _MOST_BYTES and (wait := until - clock.monotonic()) > 0:
+        relay, until, size = self.relay, clock.monotonic() + seconds, 0
+        while not relay.has_output and relay.terminal is None and size <= _MOST_BYTES:
+            wait = until - clock.monotonic()
+            if wait <= 0:
+                return
             try:
-                data = self._upstream.read(wait)
+                data = self.upstream.read(wait)
+                if not data:
+                    raise_closed()
+                self.held += relay.feed(data)
             except TimeoutError:
                 return
-            except UpstreamCut as cut:
-                self.cut = cut
+            except (UpstreamCut, InvalidFrame) as end:
+                self._end = end
                 return
-            if not data:
-                self.cut = UpstreamCut("the upstream closed without a terminal event")
-                return
-            self._held.append(data)
             size += len(data)
-            if self._is_more_than_a_handshake(decoder, data):
-                return
-
-    def _is_more_than_a_handshake(self, decoder: FrameDecoder, data: bytes) -> bool:
-        """One frame after the other: all that follows the first that tells is parsed when it is relayed."""
-        position = 0
-        try:
-            while end := data.find(b"\n\n", position) + 1:
-                if any(map(self._tells, decoder.feed(data[position : end + 1]))):
-                    return True
-                position = end + 1
-            return any(map(self._tells, decoder.feed(data[position:])))
-        except InvalidFrame:
-            return True
-
-    def _tells(self, frame: Frame) -> bool:
-        event = events.event_type(frame)
-        if event is None or not frame.data or not events.is_public(event) or event in events.OPENING:
-            return False
-        if event in {events.FAILED, events.ERROR}:
-            self.error = _error_of(event, frame)
-        return True
 
 
-def _error_of(event: str, frame: Frame) -> JSON:
-    payload = events.payload_of(frame)
-    if event == events.FAILED:
-        response = payload.get("response")
-        return response.get("error") if isinstance(response, dict) else None
-    inner = payload.get("error")
-    return inner if isinstance(inner, dict) else payload
+def raise_closed() -> NoReturn:
+    """:raises UpstreamCut: the body ended where more was due."""
+    raise UpstreamCut("the upstream closed without a terminal event")

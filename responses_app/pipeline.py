@@ -25,7 +25,6 @@ from floway.providers.contract import (
     ProviderRefused,
     ResponsesProvider,
     SnapshotContext,
-    UpstreamResponse,
 )
 from floway.wire.errors import ApiError, ServiceError, Unavailable, UpstreamFailed
 from floway.wire.fold import Echo, Relay, Terminal
@@ -169,20 +168,21 @@ class Turn:
             self._issuers,
             clock=self.clock,
             cancellation=self.cancellation,
+            relay=self._relay,
             accepted=self._began,
             deadline=self._deadline,
             capture=self._capture,
         )
         begun = dispatcher.send(candidates)
         self._held: Held = begun.held
-        self.upstream: UpstreamResponse = begun.upstream
+        self._held_back = begun.answer
         self.official_headers = begun.notes.for_official_callers
         self.official_events = begun.notes.events_for_official_callers
         assert self._claim is not None  # noqa: S101 - a turn is sent after it is claimed
         self._learnt = settling.Learnt(
             credential_id=begun.held.account.credential_id,
             conversation_id=self._claim.conversation.pk,
-            quota=self.provider.quota(begun.upstream.headers, self.clock.now()),
+            quota=self.provider.quota(self._held_back.upstream.headers, self.clock.now()),
             keepsake=begun.notes.keepsake,
         )
 
@@ -238,7 +238,7 @@ class Turn:
 
     def _stream(self, gone: Callable[[], bool]) -> Stream:
         patience = Limits(keep_alive=settings.FLOWAY_KEEPALIVE_SECONDS, idle=settings.FLOWAY_UPSTREAM_IDLE_SECONDS)
-        return Stream(self.upstream, self._relay(), limits=patience, clock=self.clock, deadline=self._deadline, gone=gone)
+        return Stream(self._held_back, limits=patience, clock=self.clock, deadline=self._deadline, gone=gone)
 
     def stream(self) -> Generator[bytes, None, None]:
         """The event stream, each piece as soon as it is there. Closing the iterator means that the caller left."""
@@ -247,12 +247,12 @@ class Turn:
 
     def _streamed(self) -> Generator[bytes, None, None]:
         stream = self._stream(lambda: self.cancellation.cancelled)
-        last = b""
+        last: bytes | None = b""
         try:
-            for piece in stream.pieces():
-                self._note_first_byte(stream.relay)
-                yield piece
+            yield from stream.pieces()
             last = self._finish(stream)
+            if last is None:
+                last = stream.relay.finish(store=None if self._kept or self._answered is None else False)
             if last:
                 yield LastPiece(last)
         except GeneratorExit:
@@ -262,13 +262,13 @@ class Turn:
             log.exception("exchange %s: unforeseen failure", self.call.request_id)
             yield LastPiece(self._break_off(stream))
         finally:
-            self.upstream.close()
+            self._held_back.upstream.close()
 
     def _break_off(self, stream: Stream) -> bytes:
         """End a turn that failed for a reason of our own; returns the terminal frame."""
         last = stream.relay.fail("server_error", "The gateway failed before the answer was complete.")
         if self.exchange.status == Status.IN_FLIGHT:
-            self._note_end(stream.relay, Ending(EndedBy.GATEWAY))
+            self._note_end(stream, Ending(EndedBy.GATEWAY))
             self._fail("internal_error", "The gateway failed; the log has the cause.", http_status=200)
         return last
 
@@ -283,13 +283,13 @@ class Turn:
         stream = self._stream(lambda: self.cancellation.cancelled)
         try:
             for _ in stream.pieces():
-                self._note_first_byte(stream.relay)
+                pass
             self._finish(stream)
         except Exception:
             self._break_off(stream)
             raise
         finally:
-            self.upstream.close()
+            self._held_back.upstream.close()
         terminal = stream.relay.terminal
         if terminal is None or terminal.type == "response.failed":
             raise self._aggregate_error(terminal)
@@ -312,14 +312,10 @@ class Turn:
             return Unavailable("The upstream broke off before its answer was complete.", code="server_error", retry_after=1)
         return error_of(self.provider.classify_event(terminal.error))
 
-    def _note_first_byte(self, relay: Relay) -> None:
-        if self.exchange.first_byte_ms is None and relay.has_output:
-            self.exchange.first_byte_ms = self._elapsed_ms()
-
-    def _finish(self, stream: Stream) -> bytes:
-        """Settle or fail the turn; returns the terminal frame, or nothing where nobody is left to read it."""
+    def _finish(self, stream: Stream) -> bytes | None:
+        """Settle or fail the turn; returns how a stream ends that has no terminal event, None where there is one to be told."""
         relay = stream.relay
-        self._note_end(relay, stream.ending)
+        self._note_end(stream, stream.ending)
         terminal = relay.terminal
         if terminal is None:
             code = "server_error"
@@ -331,13 +327,12 @@ class Turn:
             self.exchange.operator_note = failure.operator[:1000]
             self._note_state(failure)
             self._fail(failure.code or "server_error", failure.message, http_status=200)
-            return relay.finish()
-        if self.call.action is Action.COMPACT and not content.compacts(terminal.output):
+        elif self.call.action is Action.COMPACT and not content.compacts(terminal.output):
             self._note_usage(terminal)
             self._fail(_NO_COMPACTION, "The upstream answered without a compaction.", http_status=UpstreamFailed.status)
-            return relay.finish()
-        self._kept = self._settle(terminal)
-        return relay.finish(store=None if self._kept else False)
+        else:
+            self._kept = self._settle(terminal)
+        return None
 
     def _settle(self, terminal: Terminal) -> bool:
         assert self._claim is not None  # noqa: S101 - it was opened
@@ -365,7 +360,7 @@ class Turn:
                 attempt_id=self.call.request_id,
                 carry=self._preparation.carry,
                 output=terminal.output,
-                upstream_headers=self.upstream.headers,
+                upstream_headers=self._held_back.upstream.headers,
                 generation=claim.generation,
             )
         )
@@ -385,11 +380,13 @@ class Turn:
         ground = self._ground
         return answers.sealed(self.response_id, terminal.response, ground.items, ground.inbound.continued_items)
 
-    def _note_end(self, relay: Relay, ending: Ending) -> None:
+    def _note_end(self, stream: Stream, ending: Ending) -> None:
         exchange = self.exchange
-        exchange.ended_by, exchange.last_event = ending.by, relay.last_event[:64]
+        exchange.ended_by, exchange.last_event = ending.by, stream.relay.last_event[:64]
         exchange.finished_at = self.clock.now()
         exchange.total_ms = self._elapsed_ms()
+        if stream.output_at is not None:
+            exchange.first_byte_ms = max(0, round((stream.output_at - self._began) * 1000))
 
     def _abandon(self, stream: Stream, *, settled: bool) -> None:
         """The caller left while something was being written to it."""
@@ -398,7 +395,7 @@ class Turn:
             settling.note_delivery(self.exchange)
         elif self.exchange.status == Status.IN_FLIGHT:
             self.cancellation.cancel()
-            self._note_end(stream.relay, Ending(EndedBy.CALLER))
+            self._note_end(stream, Ending(EndedBy.CALLER))
             self._fail("caller_left", "", http_status=200)
 
     def _fail(self, code: str, message: str, *, http_status: int) -> None:

@@ -10,6 +10,7 @@ from floway.providers.contract import UpstreamCut
 from floway.wire.fold import Echo, Relay
 from floway.wire.headers import Headers
 from floway.wire.sse import encode
+from responses_app.holding import HeldBack
 from responses_app.models import Exchange
 from responses_app.streaming import KEEP_ALIVE, Limits, Stream
 from tests.fakes.clock import ScriptedClock
@@ -57,7 +58,8 @@ class ScriptedUpstream:
 def run(*script: bytes | float | Exception, gone: Callable[[], bool] = lambda: False) -> tuple[Stream, list[bytes]]:
     clock = ScriptedClock()
     echo = Echo(response_id="resp_1", created_at=0, request={"model": "m"}, mint=lambda prefix: f"{prefix}_x", now=lambda: 9)
-    stream = Stream(ScriptedUpstream(clock, *script), Relay(echo), limits=LIMITS, clock=clock, deadline=1000, gone=gone)
+    held_back = HeldBack(ScriptedUpstream(clock, *script), Relay(echo))
+    stream = Stream(held_back, limits=LIMITS, clock=clock, deadline=1000, gone=gone)
     return stream, list(stream.pieces())
 
 
