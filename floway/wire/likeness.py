@@ -22,6 +22,18 @@ class Likeness(NamedTuple):
     head: bytes
     needles: tuple[bytes, ...]
 
+    def is_of(self, chunk: bytes) -> bool:
+        """Are these bytes one frame like it, its blank line included?"""
+        _, start, head, needles = self
+        return (
+            start > 0
+            and chunk.startswith(head)
+            and chunk.find(b"\n", start) == len(chunk) - 2
+            and chunk.endswith(b"\n")
+            and b"\r" not in chunk
+            and (not needles or holds(chunk, needles))
+        )
+
 
 NOTHING = Likeness("", 0, b"\n\n", ())
 """No frame has an empty line in it."""
@@ -39,6 +51,11 @@ def likeness(event: str, data: bytes, place: JSONObject) -> Likeness | None:
     same = data[: min((at for key in _VARIES if (at := data.find(key)) >= 0), default=0)]
     apart = tuple(needle for needle in needles if needle is not None and needle not in same)
     return Likeness(event, len(before), before + same, apart)
+
+
+def holds(body: bytes, needles: tuple[bytes, ...]) -> bool:
+    """Do all of them stand in it?"""
+    return all(needle in body for needle in needles)
 
 
 def _needle(key: str, value: bytes, data: bytes) -> bytes | None:

@@ -6,7 +6,7 @@ is the caller's too, for a caller compares it with what it asked for, and the up
 
 from __future__ import annotations
 
-from floway.wire.events import COMPLETED, FAILED, INCOMPLETE, QUEUED, count
+from floway.wire.events import COMPLETED, ERROR, FAILED, INCOMPLETE, QUEUED, count
 from floway.wire.json import JSON, JSONObject
 
 PUBLIC_RESPONSE_KEYS = (
@@ -61,7 +61,8 @@ _DEFAULTS: dict[str, JSON] = {
     "metadata": {},
 }
 # Not among the keys every client expects, but a caller that sent one looks for it.
-_ECHOED_IF_SENT = ("user", "prompt", "prompt_cache_retention", "conversation")
+_ECHOED = {*PUBLIC_RESPONSE_KEYS, "user", "prompt", "prompt_cache_retention", "conversation"}
+_UNSAID: dict[str, JSON] = {key: _DEFAULTS.get(key) for key in PUBLIC_RESPONSE_KEYS}
 _STATUS = {COMPLETED: "completed", INCOMPLETE: "incomplete", FAILED: "failed", QUEUED: "queued"}
 _ID_PREFIXES = {
     "message": "msg",
@@ -86,9 +87,7 @@ _EMPTY: dict[str, dict[str, JSON]] = {
 
 def echoed(request: JSONObject) -> dict[str, JSON]:
     """What every Response object to this request says, whatever comes of it."""
-    said = {key: value for key, value in request.items() if value is not None}
-    base = {key: said.get(key, _DEFAULTS.get(key)) for key in PUBLIC_RESPONSE_KEYS}
-    base |= {key: said[key] for key in _ECHOED_IF_SENT if key in said}
+    base = _UNSAID | {key: value for key, value in request.items() if value is not None and key in _ECHOED}
     base["tools"] = [_complete_tool(tool) for tool in base["tools"]] if isinstance(base["tools"], list) else []
     if isinstance(base.get("conversation"), str):
         base["conversation"] = {"id": base["conversation"]}
@@ -153,6 +152,13 @@ def complete_error(error: JSON) -> dict[str, JSON]:
     return {"code": code, "message": message if isinstance(message, str) else "The upstream reported a failure."}
 
 
+def bare_error(error: JSON) -> JSON:
+    """The error object alone, where it came as the event itself; None where it is none."""
+    if not isinstance(error, dict):
+        return None
+    return {key: value for key, value in error.items() if key != "sequence_number" and (key, value) != ("type", ERROR)}
+
+
 def complete_item(item: JSONObject, item_id: str, status: str) -> dict[str, JSON]:
     """An output item under `item_id`; `status` where its type has one and the upstream gave none.
 
@@ -210,8 +216,8 @@ def _complete_tool(tool: JSON) -> JSON:
 
 
 def _reasoning(asked: JSON, used: JSON) -> JSON:
-    asked, used = (value if isinstance(value, dict) else {} for value in (asked, used))
-    return {"effort": used.get("effort"), "summary": None, **asked}
+    effort = used.get("effort") if isinstance(used, dict) else None
+    return {"effort": effort, "summary": None, **(asked if isinstance(asked, dict) else {})}
 
 
 def _counts(details: JSON, *keys: str) -> dict[str, JSON]:

@@ -80,6 +80,10 @@ class FrameDecoder:
         self._hold(chunk, [])
         return []
 
+    def may_begin(self, size: int) -> bool:
+        """Would a frame of so many bytes begin with the next byte, and none be in the way of its end?"""
+        return not (self._pending or self._at_start or self._after_cr) and size <= self._limit
+
     def finish(self) -> bool:
         """The stream is over: did it end inside a frame? Such a frame is never dispatched."""
         return self._size > 0

@@ -522,3 +522,54 @@ def test_a_final_item_of_another_type_is_not_taken_for_the_one_at_its_place() ->
     relayed(unnumbered(done(message("a")), lifecycle("response.completed", output=[call("{}", None)])), relay)
     assert relay.terminal is not None
     assert [item["id"] for item in relay.terminal.output] == ["fc_minted1"]
+
+
+# --- what need not be read ---
+
+
+TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+"""Where an event is read, what no store takes is mended; else it is for the reader of the whole item."""
+
+
+def unlike(event: dict[str, Any], number: int) -> bytes:
+    """The event, spelt so that it has to be read."""
+    return (
+        f"event: {event['type']}\ndata: {json.dumps({**event, 'sequence_number': number}, separators=(',', ': '))}\n\n".encode()
+    )
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.builds(delta, TEXTS, st.sampled_from(["msg_1", "msg_1", "msg_1", "msg_2", None]), st.sampled_from([0, 0, 0, 1])),
+            st.builds(delta, TEXTS, logprobs=st.just([{"token": "a", "item_id": "msg_1", "output_index": 0}])),
+            st.sampled_from([part("added"), done(message("x")), {"type": "response.novelty"}, {"type": "codex.numbered"}]),
+        ),
+        max_size=12,
+    ),
+    st.integers(0, 2),
+    st.lists(st.integers(0, 8000)),
+    st.sampled_from([b"\n", b"\r\n"]),
+)
+def test_what_is_not_read_comes_out_as_if_it_had_been(
+    payloads: list[dict[str, Any]], first: int, cuts: list[int], end: bytes
+) -> None:
+    turn = [lifecycle("response.created"), added(message(None)), delta("a"), *payloads, COMPLETED]
+    stream = numbered(*turn, first=first).replace(b"\n", end)
+    relay, edges = make_relay(), [0, *sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
+    out = b"".join(relay.feed(stream[a:b]) for a, b in itertools.pairwise(edges)) + relay.finish()
+    read = relayed(b"".join(unlike(event, number) for number, event in enumerate(turn, first)))
+    assert events_of(out) == events_of(read)
+    assert_numbered(out)
+
+
+@pytest.mark.parametrize("keys", ["delta first", "delta last"])
+def test_a_gap_in_the_numbers_of_deltas_is_closed(keys: str) -> None:
+    relay = make_relay()
+    plain = [delta(text) for text in "abcd"]
+    if keys == "delta last":
+        plain = [{key: event[key] for key in sorted(event, key="delta".__eq__)} for event in plain]
+    begun = [lifecycle("response.created"), added(message(None)), part("added")]
+    out = relay.feed(numbered(*begun, *plain[:2])) + relay.feed(numbered(*plain[2:], first=7))
+    assert_numbered(out)
+    assert [event["delta"] for event in events_of(out) if "delta" in event] == list("abcd")
