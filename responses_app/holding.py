@@ -20,7 +20,7 @@ _MOST_BYTES = 64 * 1024
 class HeldBack:
     """An answer of whose body something was read, and put through its relay, already.
 
-    :ivar held: what its caller gets for that.
+    :ivar held: what its caller gets for that, until it is taken.
     """
 
     def __init__(self, upstream: UpstreamResponse, relay: Relay) -> None:
@@ -39,6 +39,11 @@ class HeldBack:
     def cut(self) -> UpstreamCut | None:
         """How the answer broke off before it was one, None where it did not."""
         return self._end if isinstance(self._end, UpstreamCut) else None
+
+    def take(self) -> bytes:
+        """What was held; it is kept no longer."""
+        held, self.held = self.held, b""
+        return held
 
     def raise_end(self) -> None:
         """:raises UpstreamCut, InvalidFrame: what was read already came to this end."""

@@ -60,7 +60,7 @@ class Stream:
         relay, read, monotonic = self.relay, self._held_back.upstream.read, self._clock.monotonic
         if self._held_back.held:
             self._note_output()
-            yield self._held_back.held
+            yield self._held_back.take()
         now = written_at = heard_at = monotonic()
         try:
             self._held_back.raise_end()

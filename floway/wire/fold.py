@@ -71,7 +71,6 @@ class Relay:
         self._like = NOTHING
         self._number = 0
         self._out: list[bytes] = []
-        self._unsent = b""
         self._broken: InvalidFrame | None = None
 
     def feed(self, chunk: bytes) -> bytes:
@@ -89,12 +88,12 @@ class Relay:
             self.last_event = like.event
             self._number += 1
             return chunk
-        out = self._out = list[bytes]()
         try:
             self._relay(chunk)
         except InvalidFrame as error:
-            self._broken, self._unsent = error, b"".join(out)
+            self._broken = error
             raise
+        out, self._out = self._out, []
         return out[0] if len(out) == 1 else b"".join(out)
 
     def finish(self, *, store: bool | None = None) -> bytes:
@@ -113,7 +112,6 @@ class Relay:
         """End the response here: everything that is still to be written, `response.failed` last. Nothing if it has ended."""
         if self.terminal is not None:
             return b""
-        self._out = [self._unsent]
         self._end_failed({"code": code, "message": message}, {})
         return b"".join(self._out) + self.finish()
 
@@ -243,6 +241,7 @@ class Relay:
         if not self._created:
             self._create({})
             self._tell_begun(events.IN_PROGRESS, self._begun)
+            self._begun = b""
 
     def _create(self, upstream: JSON) -> None:
         self._created = True
@@ -255,10 +254,10 @@ class Relay:
             self._create(events.payload_of(frame).get("response"))
         elif event == events.CREATED:
             return
-        if event == events.IN_PROGRESS:
-            self._tell_begun(event, self._begun)
-        elif event == events.QUEUED:
-            self._tell_begun(event, dumps(self._response(event, events.payload_of(frame).get("response"), [])))
+        if event != events.CREATED:
+            told = self._begun if event == events.IN_PROGRESS else b""
+            self._tell_begun(event, told or dumps(self._response(event, events.payload_of(frame).get("response"), [])))
+            self._begun = b""
 
     def _tell_begun(self, event: str, response: bytes) -> None:
         self._out.append(

@@ -19,6 +19,9 @@ _WRITABLE_LEVELS = 254
 _ROOM = 16
 # Above this, writing it to see whether it can be written is quicker than counting.
 _COUNTABLE = 4096
+_LEVELS = _WRITABLE_LEVELS - _ROOM
+# What is no longer than this cannot open and close as many.
+_SHALLOW = 2 * _LEVELS
 
 
 class InvalidJSON(ValueError):
@@ -41,7 +44,7 @@ def loads(data: bytes | str) -> JSON:
     raw = data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")
     if b"\\u0000" in raw and _holds_nul(value):
         raise InvalidJSON("a string holds the character U+0000")
-    if len(raw) > _COUNTABLE or raw.count(b"[") + raw.count(b"{") > _WRITABLE_LEVELS - _ROOM:
+    if len(raw) > _SHALLOW and (len(raw) > _COUNTABLE or raw.count(b"[") + raw.count(b"{") > _LEVELS):
         _refuse_unwritable(value)
     return value
 
