@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 from floway.wire.json import JSON, InvalidJSON, mend
 from floway.wire.sse import Frame, InvalidFrame
@@ -25,7 +24,6 @@ TERMINAL = frozenset({COMPLETED, INCOMPLETE, FAILED})
 LIFECYCLE = OPENING | TERMINAL
 
 _PUBLIC_PREFIX = "response."
-_MOST_NAMES = 256
 # Under the public prefix, but no event of the public API: what it carries is addressed to the gateway's own kind.
 _NOT_PUBLIC = frozenset({"response.metadata"})
 
@@ -42,7 +40,7 @@ _ITEM_TYPES = {
     "response.reasoning_summary_text.": "reasoning",
     "response.reasoning_summary_part.": "reasoning",
 }
-_NAMED_BY_ID = (*_ITEM_TYPES, "response.function_call_arguments.", "response.custom_tool_call_input.")
+_NAMED_BY_ID = {*_ITEM_TYPES, "response.function_call_arguments.", "response.custom_tool_call_input."}
 
 
 def is_public(event: str) -> bool:
@@ -50,22 +48,24 @@ def is_public(event: str) -> bool:
     return event == ERROR or (event.startswith(_PUBLIC_PREFIX) and event not in _NOT_PUBLIC)
 
 
-@lru_cache(_MOST_NAMES)
 def part_type(event: str) -> str | None:
     """The type of content part that the event speaks of, None where it speaks of none."""
-    return next((kind for prefix, kind in _PART_TYPES.items() if event.startswith(prefix)), None)
+    return _PART_TYPES.get(_family(event))
 
 
-@lru_cache(_MOST_NAMES)
 def item_type(event: str) -> str | None:
     """The type of output item that the event alone gives away; a tool call's needs more than its deltas say."""
-    return next((kind for prefix, kind in _ITEM_TYPES.items() if event.startswith(prefix)), None)
+    return _ITEM_TYPES.get(_family(event))
 
 
-@lru_cache(_MOST_NAMES)
 def names_item(event: str) -> bool:
     """Do clients expect an `item_id` in it?"""
-    return event.startswith(_NAMED_BY_ID)
+    return _family(event) in _NAMED_BY_ID
+
+
+def _family(event: str) -> str:
+    """What the names of an event's kin begin with, such as `response.output_text.`."""
+    return event[: event.find(".", len(_PUBLIC_PREFIX)) + 1]
 
 
 def event_type(frame: Frame) -> str | None:

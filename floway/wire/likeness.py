@@ -61,4 +61,6 @@ def holds(body: bytes, needles: tuple[bytes, ...]) -> bool:
 def _needle(key: str, value: bytes, data: bytes) -> bytes | None:
     """The bytes by which `data` gives `key` that value, its end included; None where it spells it otherwise."""
     stated = b'"%b":%b' % (key.encode(), value)
-    return next((needle for end in (b",", b"}") if (needle := stated + end) in data), None)
+    if b"%b," % stated in data:
+        return b"%b," % stated
+    return b"%b}" % stated if b"%b}" % stated in data else None

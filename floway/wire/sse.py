@@ -142,8 +142,9 @@ def encode_data(event_type: str, data: bytes) -> bytes:
 def parsed(body: bytes) -> Frame | None:
     """The frame that was cut out, None where it holds nothing but comments."""
     head, _, data = body.partition(b"\ndata: ")
-    if data and len(head) > len(_NAME) and head.startswith(_NAME) and b"\n" not in data and b"\n" not in head:
-        return Frame(body + b"\n\n", head[len(_NAME) :].decode("utf-8", "replace"), data)
+    name = head.removeprefix(_NAME)
+    if data and name and name != head and b"\n" not in data and b"\n" not in name:
+        return Frame(body + b"\n\n", name.decode("utf-8", "replace"), data)
     return _parsed_by_line(body)
 
 
