@@ -190,8 +190,8 @@ def frames(*raw: bytes) -> Fault:
     return answer
 
 
-def overloaded(code: str = "server_is_overloaded") -> Fault:
-    """Accepts with 200, then fails inside the stream."""
+def overloaded(code: str | None = "server_is_overloaded") -> Fault:
+    """Accepts with 200, then fails inside the stream; without a code, without a reason."""
     response: dict[str, Any] = {
         "id": "resp_simulated",
         "object": "response",
@@ -199,7 +199,7 @@ def overloaded(code: str = "server_is_overloaded") -> Fault:
         "output": [],
         "error": None,
     }
-    error = {"code": code, "message": "Selected model is at capacity. Please try a different model."}
+    error = code and {"code": code, "message": "Selected model is at capacity. Please try a different model."}
     failed = {**response, "status": "failed", "error": error}
     return frames(
         frame({"type": "response.created", "sequence_number": 0, "response": response}),

@@ -110,6 +110,7 @@ BROKEN: dict[str, Fault] = {
     "dead login": faults.token_invalidated(),
     "overloaded inside a 200": faults.overloaded(),
     "slowed down inside a 200": faults.overloaded("slow_down"),
+    "failed without a reason inside a 200": faults.overloaded(None),
     "cut before any output": faults.cut_after(2),
 }
 
