@@ -15,6 +15,8 @@ from floway import logs
 log = logging.getLogger(__name__)
 
 _PROBES = frozenset({"/healthz", "/readyz"})
+_MOST_HOSTS = 100
+"""Names found to be ours; there are more only where a wildcard allows them."""
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 
@@ -39,9 +41,14 @@ class RequestIdMiddleware:
 def known_host(get_response: GetResponse) -> GetResponse:
     """Refuses a request that was sent to a name that is not ours; probes come by address and may."""
 
+    known: set[str] = set()
+
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        if request.path_info not in _PROBES:
+        host = request.META.get("HTTP_HOST", "")
+        if host not in known and request.path_info not in _PROBES:
             request.get_host()
+            if host and len(known) < _MOST_HOSTS:
+                known.add(host)
         return get_response(request)
 
     return middleware

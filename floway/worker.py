@@ -7,11 +7,14 @@ is logged leaves in batches, and what is loaded once for all is not looked throu
 from __future__ import annotations
 
 import gc
+import time
+from functools import lru_cache
 from typing import Any
 
 import gevent
 from gunicorn import util
 from gunicorn.http import wsgi
+from gunicorn.http.message import TOKEN_RE
 
 from floway import logs
 from floway.bounded import BoundedWorker
@@ -32,12 +35,30 @@ class Answer(wsgi.Response):  # type: ignore[misc] # gunicorn has no types
 
     headers_sent: bool
 
+    def process_headers(self, headers: list[tuple[str, str]]) -> None:
+        """As gunicorn's, but a name is looked at once: an application says few, over and over."""
+        for name, value in headers:
+            if _is_plain(name) and _is_value(value):
+                self.headers.append((name, value.strip(" \t")))
+            else:
+                super().process_headers([(name, value)])
+
     def send_headers(self) -> None:
         """Hold the head until there is something to send it with."""
         if not self.headers_sent:
-            lines = (*self.default_headers(), *(f"{name}: {value}\r\n" for name, value in self.headers), "\r\n")
-            self._held = "".join(lines).encode("latin-1")
+            lines = [f"{name}: {value}\r\n" for name, value in self.headers]
+            self._held = f"{self._first_lines()}{''.join(lines)}\r\n".encode("latin-1")
             self.headers_sent = True
+
+    def _first_lines(self) -> str:
+        """gunicorn's own."""
+        connection = "upgrade" if self.upgrade else "close" if self.should_close() else "keep-alive"
+        major, minor = self.req.version
+        framing = "Transfer-Encoding: chunked\r\n" if self.chunked else ""
+        return (
+            f"HTTP/{major}.{minor} {self.status}\r\nServer: {self.version}\r\nDate: {_date(int(time.time()))}\r\n"
+            f"Connection: {connection}\r\n{framing}"
+        )
 
     def sendfile(self, respiter: Any) -> bool:
         """The head first: a file goes round what is held."""
@@ -47,10 +68,16 @@ class Answer(wsgi.Response):  # type: ignore[misc] # gunicorn has no types
     def _emit_body(self, data: bytes) -> None:
         head, self._held = self._held, b""
         if not self.chunked:
-            self.sock.sendall(head + data if head else data)
+            self._send(head + data if head else data)
             return
         self._ended = isinstance(data, LastPiece)
-        self.sock.sendall(b"%b%X\r\n%b%b" % (head, len(data), data, b"\r\n0\r\n\r\n" if self._ended else b"\r\n"))
+        self._send(b"%b%X\r\n%b%b" % (head, len(data), data, b"\r\n0\r\n\r\n" if self._ended else b"\r\n"))
+
+    def _send(self, data: bytes) -> None:
+        """All of it, as a rule at once: gevent's `sendall` would ask the kernel first how much that may be."""
+        sent = self.sock.send(data)
+        if sent < len(data):
+            self.sock.sendall(memoryview(data)[sent:])
 
     def close(self) -> None:
         """Whatever is still to be said."""
@@ -58,7 +85,21 @@ class Answer(wsgi.Response):  # type: ignore[misc] # gunicorn has no types
         rest = self._held + (b"0\r\n\r\n" if self.chunked and not self._ended else b"")
         self._held = b""
         if rest:
-            self.sock.sendall(rest)
+            self._send(rest)
+
+
+@lru_cache(maxsize=1024)
+def _is_plain(name: str) -> bool:
+    """Is it a header's name, and none that the server itself has to do with?"""
+    return TOKEN_RE.fullmatch(name) is not None and name.lower() != "content-length" and not util.is_hoppish(name)
+
+
+_is_value = wsgi.HEADER_VALUE_RE.fullmatch
+
+
+@lru_cache(maxsize=2)
+def _date(second: int) -> str:
+    return str(util.http_date(second))
 
 
 class Worker(BoundedWorker):
@@ -88,6 +129,7 @@ class Worker(BoundedWorker):
             self.cfg.pre_request(self, req)
             answer, environ = wsgi.create(req, sock, addr, listener_name, self.cfg, response_class=Answer)
             environ["wsgi.multithread"] = True
+            environ["floway.place"] = getattr(req, "place", None)
             self._count()
             if not self.alive or not self.cfg.keepalive:
                 answer.force_close()
