@@ -16,6 +16,7 @@ import signal
 import socket
 import time
 from http import HTTPStatus
+from itertools import count
 from typing import Any
 
 import gevent
@@ -23,12 +24,14 @@ import orjson
 from gevent.event import Event
 from gevent.pool import Pool
 from gevent.server import StreamServer
-from gunicorn.http import RequestParser, errors
+from gunicorn.http import errors
 from gunicorn.workers.ggevent import GeventWorker
 
 from floway import gate, settings
+from floway.arrival import Arrival
+from floway.leaving import has_left
 from floway.pace import Pace, TooSlow
-from floway.wire.errors import ApiError, InvalidRequest, ServiceError, Unavailable
+from floway.wire.errors import ApiError, InvalidRequest, ServiceError
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +43,9 @@ _ARRIVAL_SECONDS = 2
 _RESERVE = 0.1
 """The share of connections below which idle ones make room for new ones."""
 _LINGER_SECONDS = 2
-_ALWAYS = ("/healthz", "/readyz", "/admin", "/static/")
-"""Served however busy it is: whoever looks after the gateway must get in."""
+_DROPPED_BYTES, _MOST_DROPPED = 64 * 1024, 256
+_ALWAYS = ("/healthz", "/readyz", "/admin", "/static")
+"""Served, with all beneath them, however busy it is: whoever looks after the gateway must get in."""
 _GONE = {errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN, errno.ETIMEDOUT}
 _MISFRAMED: dict[type[Exception], int] = {
     errors.LimitRequestLine: 414,
@@ -58,7 +62,7 @@ class BoundedWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._idle: dict[int, Any] = {}
+        self._idle: dict[int, tuple[float, Any]] = {}
         """Connections on which nothing of a next request has come, the longest idle first."""
         self._told = Event()
         self._looked_at = 0.0
@@ -92,9 +96,11 @@ class BoundedWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         return server
 
     def _look(self) -> None:
-        """Note that everybody has had a turn."""
+        """Note that everybody has had a turn, and let go of who has been idle for too long."""
         while True:
-            self._looked_at = time.monotonic()
+            self._looked_at = now = time.monotonic()
+            for overdue in [client for until, client in self._idle.values() if until < now]:
+                _hear_no_more(overdue)
             gevent.sleep(_TURN_SECONDS)
 
     @property
@@ -133,7 +139,7 @@ class BoundedWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         # Who has only just come in has a request on its way.
         self._go_on(_ARRIVAL_SECONDS, while_=lambda: len(self._pool) > 0)
         self._is_closing = True
-        for client in list(self._idle.values()):
+        for _, client in list(self._idle.values()):
             _hear_no_more(client)
 
     # --- signals ---
@@ -158,28 +164,32 @@ class BoundedWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         if self._pool.free_count() < self.worker_connections * _RESERVE:
             self._shed()
         request: Any = None
-        parser = RequestParser(self.cfg, client, addr)
-        parser.unreader = pace = Pace(client, self._idle, settings.FLOWAY_REQUEST_SECONDS)
+        pace = Pace(client, self._idle, settings.FLOWAY_REQUEST_SECONDS)
         try:
-            while True:
-                if request is not None and not request.should_close():
-                    # Before its end has come, nothing that comes is a next request, however late it is.
-                    parser.finish_body()
+            for number in count(1):
+                pace.next_request(self._patience(client, first=number == 1))
                 request = None
-                pace.next_request(self._patience(client, first=parser.req_count == 0))
-                request = next(parser)
+                request = Arrival(self.cfg, pace, addr, number)
                 pace.next_body(request)
                 self._serve(listener, request, client, addr)
+                if request.should_close():
+                    break
+                # Before its end has come, nothing that comes is a next request, however late it is.
+                if request.has_rest and not request.drain():
+                    break
         except (StopIteration, errors.NoMoreData):
             pass
         except TooSlow as late:
             self._say(client, late)
+            request = None
         except OSError as error:
             if error.errno not in _GONE:
                 log.exception("a connection failed")
         except Exception as error:  # noqa: BLE001 - it is logged there
             self.handle_error(request, client, addr, error)
         finally:
+            if request is not None and request.has_rest:
+                _linger(client)
             _close(client)
 
     def _patience(self, client: Any, *, first: bool) -> float:
@@ -191,7 +201,7 @@ class BoundedWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         return 1.0
 
     def _shed(self) -> None:
-        for client in self._idle.values():
+        for _, client in self._idle.values():
             _hear_no_more(client)
             return
 
@@ -199,23 +209,25 @@ class BoundedWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
 
     def _serve(self, listener_name: Any, req: Any, client: Any, addr: Any) -> None:
         """Serve one request, once there is room for it."""
-        if req.path.startswith(_ALWAYS):
+        if _is_served_always(req.path):
             self.handle_request(listener_name, req, client, addr)
-        elif not self._is_behind and self._gate.enter():
-            try:
-                self.handle_request(listener_name, req, client, addr)
-            finally:
-                self._gate.leave()
-        else:
+            return
+        req.place = place = gate.Place(self._gate)
+        if self._is_behind or not place.take():
             self._turn_away(req, client)
+            return
+        try:
+            if place.was_waited_for and has_left(client):
+                raise StopIteration
+            self.handle_request(listener_name, req, client, addr)
+        finally:
+            place.give_back()
 
     def _turn_away(self, req: Any, sock: Any) -> None:
         """Say when to come again. The body is read and dropped, so that the caller gets to read this."""
         if req._expected_100_continue or not self.alive:
             req.force_close()
-        # Spread, or all would come again at once.
-        busy = Unavailable("Too many requests at once.", code="slow_down", retry_after=1 + secrets.randbelow(5))
-        sock.sendall(_answer(busy, close=req.should_close()))
+        sock.sendall(_answer(gate.busy(), close=req.should_close()))
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
         """Answer what the application never saw, or failed at before it answered."""
@@ -229,12 +241,10 @@ class BoundedWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
             self._say(client, ServiceError("The gateway failed.", code="internal_error"))
 
     def _say(self, client: Any, error: ApiError) -> None:
-        """The last words on a connection. What still comes is dropped for a moment, or it would cut them off."""
-        with gevent.Timeout(_LINGER_SECONDS, False), contextlib.suppress(OSError):
+        """The last words on a connection."""
+        with contextlib.suppress(OSError), gevent.Timeout(_LINGER_SECONDS, False):
             client.sendall(_answer(error, close=True))
-            client.shutdown(socket.SHUT_WR)
-            while client.recv(65536):
-                pass
+            _linger(client)
 
 
 def _answer(error: ApiError, *, close: bool) -> bytes:
@@ -252,11 +262,25 @@ def _answer(error: ApiError, *, close: bool) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
 
 
+def _is_served_always(path: str) -> bool:
+    return any(path.startswith(door) and path[len(door) :][:1] in {"", "/"} for door in _ALWAYS)
+
+
 def _hear_no_more(client: Any) -> None:
     """What has come can still be read; after it the connection is at its end."""
     with contextlib.suppress(OSError):
         # Not gevent's own: that would have whoever waits to read fail, whatever has come.
         client._sock.shutdown(socket.SHUT_RD)
+
+
+def _linger(client: Any) -> None:
+    """Drop for a moment what still comes: to close before it has been read would cut off what was said last."""
+    with contextlib.suppress(OSError), gevent.Timeout(_LINGER_SECONDS, False):
+        client.shutdown(socket.SHUT_WR)
+        for _ in range(_MOST_DROPPED):
+            if not client.recv(_DROPPED_BYTES):
+                return
+            gevent.sleep(0)  # whoever sends fast enough would keep everybody else waiting, that timer included
 
 
 def _close(client: Any) -> None:

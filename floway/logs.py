@@ -74,7 +74,7 @@ def batched() -> list[LineHandler]:
 
 def _find_out_no_more() -> None:
     """Records learn what our lines say, and not where they were made. Python's logging HOWTO has these switches."""
-    logging._srcfile = None  # type: ignore[attr-defined] # the stubs leave it out
+    logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import gevent
 from gunicorn.http.unreader import SocketUnreader
 
 from floway.wire.errors import CallerError
 
 LEAST_BYTES_A_SECOND = 16 * 1024
+_AT_ONCE = 0.001
 
 
 class TooSlow(CallerError):
@@ -29,11 +29,12 @@ class TooSlow(CallerError):
 class Pace(SocketUnreader):  # type: ignore[misc] # gunicorn has no types
     """Reads one connection, for gunicorn's parser.
 
-    :param idle: where the connection is noted, by its descriptor, while nothing of a next request has come.
+    :param idle: where the connection is noted, by its descriptor, while nothing of a next request has come, with the time
+        (monotonic) until which that may be so. Whoever keeps it lets the overdue go: no timer is wound up for each request.
     :param seconds: for a head, and again for a body.
     """
 
-    def __init__(self, sock: Any, idle: dict[int, Any], seconds: float) -> None:
+    def __init__(self, sock: Any, idle: dict[int, tuple[float, Any]], seconds: float) -> None:
         super().__init__(sock)
         self._seconds = seconds
         self._idle = idle
@@ -60,26 +61,36 @@ class Pace(SocketUnreader):  # type: ignore[misc] # gunicorn has no types
         if self._patience is not None:
             return self._first(size)
         began = time.monotonic()
+        self.sock.settimeout(max(self._left, _AT_ONCE))  # gevent winds up a timer only where there is nothing to read yet
         try:
-            with gevent.Timeout(max(self._left, 0), TooSlow("The request did not arrive in time.")):
-                data: bytes = self.sock.recv(size)
-        except TooSlow:
+            data: bytes = self.sock.recv(size)
+        except TimeoutError:
             if self._request is not None:
                 self._request.force_close()
-            raise
+            raise TooSlow("The request did not arrive in time.") from None
+        finally:
+            self.sock.settimeout(None)
         self._left -= time.monotonic() - began
         if self._request is not None:
             self._left += len(data) / LEAST_BYTES_A_SECOND
         return data
 
+    def some(self, most: int) -> bytes:
+        """What is there of the next `most` bytes, or comes first of them; nothing at the connection's end.
+
+        :raises TooSlow: it did not come in time.
+        """
+        data = self.take_buffered() if self.buf.tell() else self.chunk(most)
+        if len(data) > most:
+            self.unread(data[most:])
+        return data[:most]
+
     def _first(self, size: int) -> bytes:
         patience, self._patience = self._patience, None
-        data: bytes = b""
         number = self.sock.fileno()
-        self._idle[number] = self.sock
+        self._idle[number] = time.monotonic() + (patience or 0), self.sock
         try:
-            with gevent.Timeout(patience, False):
-                data = self.sock.recv(size)
+            data: bytes = self.sock.recv(size)
         finally:
             self._idle.pop(number, None)
         return data

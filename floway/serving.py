@@ -21,8 +21,9 @@ workers = settings.FLOWAY_WORKERS
 worker_class = "floway.worker.Worker"
 # The application is there before the processes are: `manage.py serve` has just checked it.
 preload_app = True
-# Room for those that are served, those that wait, and half as many again that are idle or are told to come again.
-worker_connections = (settings.FLOWAY_MAX_STREAMS + settings.FLOWAY_MAX_QUEUE) * 3 // 2
+# Room for those that are served, those that wait, and half as many again that are idle or are told to come again. WebSockets
+# are among the served only while a turn runs on them, so they have room of their own.
+worker_connections = (settings.FLOWAY_MAX_STREAMS + settings.FLOWAY_MAX_QUEUE) * 3 // 2 + settings.FLOWAY_WEBSOCKETS
 backlog = 4096
 keepalive = 75
 timeout = 120
@@ -30,6 +31,8 @@ graceful_timeout = settings.FLOWAY_DRAIN_SECONDS + settings.FLOWAY_MAX_STREAM_SE
 # Official clients describe a whole workspace in one header.
 limit_request_field_size = 64 * 1024
 header_map = "dangerous"
+# A C parser would be taken wherever one is installed; what this one refuses is tested.
+http_parser = "python"
 forwarded_allow_ips = ",".join(settings.FLOWAY_TRUSTED_PROXIES) or "127.0.0.1"
 proc_name = "floway"
 control_socket_disable = True

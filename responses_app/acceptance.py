@@ -11,7 +11,7 @@ from typing import Any, Literal
 from accounts.models import ApiKey
 from floway.providers.contract import Action, ResponsesRequest
 from floway.sealing import CannotUnseal
-from floway.wire.errors import InvalidRequest, ServiceError, previous_response_not_found
+from floway.wire.errors import CallerError, InvalidRequest, ServiceError, previous_response_not_found
 from floway.wire.headers import Headers
 from floway.wire.json import JSON, JSONObject
 from responses_app import content, conversing, references, statements
@@ -23,6 +23,13 @@ log = logging.getLogger(__name__)
 _MOST_PAIRS = 16
 _LONGEST_NAME = 64
 _LONGEST_TEXT = 512
+
+
+class CallerLeft(CallerError):
+    """499: nobody waits for the answer. Written down, and told to nobody."""
+
+    status = 499
+    default_code = "caller_left"
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,15 +167,16 @@ def _too_large(limit: int) -> BodyTooLarge:
 
 def _read(request: HttpRequest, limit: int) -> bytes:
     stream = request.META["wsgi.input"]
+    read = getattr(stream, "read1", stream.read)
     if request.META.get("wsgi.input_terminated") and not request.META.get("CONTENT_LENGTH"):
-        return _read_up_to(stream.read, limit, None)
+        return _read_up_to(read, limit, None)
     try:
         length = int(request.META.get("CONTENT_LENGTH") or 0)
     except ValueError as error:
         raise InvalidRequest("content-length is not a number.") from error
     if length > limit:
         raise _too_large(limit)
-    body = _read_up_to(stream.read, limit, length)
+    body = _read_up_to(read, limit, length)
     if len(body) < length:
         raise InvalidRequest("The request body ended before its content-length.")
     return body
@@ -185,7 +186,7 @@ def _read_up_to(read: Callable[[int], bytes], limit: int, length: int | None) ->
     parts: list[bytes] = []
     came = 0
     while length is None or came < length:
-        piece = read(_PIECE if length is None else min(_PIECE, length - came))
+        piece = read(_PIECE if length is None else length - came)
         if not piece:
             break
         parts.append(piece)

@@ -32,7 +32,7 @@ from floway.wire.framing import LastPiece
 from floway.wire.headers import HeaderLine
 from floway.wire.json import JSON, JSONObject
 from responses_app import answers, capturing, claims, content, end_users, limits, preamble, settling
-from responses_app.acceptance import Call, confirm, stand, validated
+from responses_app.acceptance import Call, CallerLeft, confirm, stand, validated
 from responses_app.claims import Claim, LostRace
 from responses_app.clock import Clock
 from responses_app.dispatching import Dispatcher, error_of
@@ -117,6 +117,8 @@ class Turn:
         :raises ApiError: the turn is over, its exchange written, its claim given back.
         """
         try:
+            if self.cancellation.cancelled:
+                raise CallerLeft("The caller left before its turn was begun.")
             validated(self.call.body)
             limits.permit(self.call.key, self.call.body["model"])
             self._ground = stand(self.call)

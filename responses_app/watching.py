@@ -14,6 +14,8 @@ from typing import Any
 import gevent
 from gevent import monkey
 
+from floway.leaving import has_left
+
 
 class Watch:
     """Calls `on_gone` if the caller's connection ends, until it is closed.
@@ -26,7 +28,11 @@ class Watch:
         self._caller = environ.get("gunicorn.socket")
         self._on_gone = on_gone
         self._watchers: tuple[Any, ...] = ()
-        if self._caller is None or not monkey.is_module_patched("socket"):
+        if self._caller is None:
+            return
+        if has_left(self._caller):  # while it waited for its turn: the event loop has not been asked since
+            on_gone()
+        if not monkey.is_module_patched("socket"):
             return
         loop = gevent.get_hub().loop
         self._watchers = loop.io(self._caller.fileno(), 1), loop.timer(seconds)
@@ -46,11 +52,7 @@ class Watch:
             gevent.spawn(self._look)
 
     def _look(self) -> None:
-        try:
-            gone = self._caller.recv(1, socket.MSG_PEEK) == b""  # type: ignore[union-attr] # it was there
-        except OSError:
-            gone = True
-        if gone:
+        if has_left(self._caller):
             self._on_gone()
 
     def _end(self) -> None:

@@ -17,7 +17,7 @@ from django.db import connection
 from wsproto.frame_protocol import CloseReason
 
 from accounts import keys
-from floway import logs
+from floway import gate, logs
 from floway.providers.contract import Action
 from floway.websocket import TooLong, Violation, WebSocket
 from floway.wire import events
@@ -77,6 +77,7 @@ class Session:
         self._socket = socket
         self._headers = headers
         self._environ = environ
+        self._place: gate.Place | None = environ.get("floway.place")
         self._memory = memory
         self._clock = clock
         self._span = span
@@ -90,7 +91,9 @@ class Session:
         self._lock = threading.Lock()
 
     def run(self) -> None:
-        """Serve it; returns when it has ended."""
+        """Serve it; returns when it has ended. It holds a place among the requests being served while a turn runs."""
+        if self._place is not None:
+            self._place.give_back()
         code = CloseReason.NORMAL_CLOSURE
         try:
             code = self._listen()
@@ -179,6 +182,7 @@ class Session:
         logs.request_id.set(request_id)
         done = False
         try:
+            self._take_place()
             done = self._answer(asked, request_id)
         except OSError:
             log.debug("the caller left")
@@ -190,7 +194,14 @@ class Session:
             connection.close()
             if not done:
                 self._memory.forget(asked.previous)
+            if self._place is not None:
+                self._place.give_back()
             self._rest()
+
+    def _take_place(self) -> None:
+        """:raises ApiError: as many requests as may be are being served, and none of them ended in time."""
+        if self._place is not None and not self._place.take():
+            raise gate.busy()
 
     def _rest(self) -> None:
         with self._lock:

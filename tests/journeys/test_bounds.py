@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from floway.providers.codex.simulated.backend import frame
 from floway.providers.codex.simulated.http import Exchange
 from tests.fakes import faults
+from tests.fakes import socket as websocket
 from tests.fakes.caller import Caller, Reply, turn
 from tests.fakes.served import Served
 from tests.fakes.upstream import FakeUpstream, Fault
@@ -63,6 +65,7 @@ def test_who_comes_when_all_places_are_taken_waits_or_is_told_when_to_come(calle
         refused = _the_first(burst, 9)
         assert caller.get("/readyz").status == 200, "whoever looks after it gets in"
         assert caller.get("/admin/login/").status == 200
+        assert caller.get("/administration").status == 503, "which is no page of the admin's"
         for gate in gates:
             gate.open()
         assert [call.result().status for call in first] == [200, 200]
@@ -104,6 +107,59 @@ def test_a_refusal_leaves_a_kept_connection_in_step(caller: Caller, upstream: Fa
         kept.request("POST", "/v1/responses", json.dumps(turn("now")), caller.headers({}))
         assert kept.getresponse().status == 200
         kept.close()
+
+
+def test_who_leaves_while_it_waits_is_not_served(caller: Caller, upstream: FakeUpstream) -> None:
+    gates = [faults.Gate(), faults.Gate()]
+    upstream.script(*(faults.gated(gate, after=9) for gate in gates))
+    with ThreadPoolExecutor(2) as pool:
+        served = [pool.submit(caller.say, "served") for _ in gates]
+        for gate in gates:
+            assert gate.reached.wait(30)
+        waiting = caller._connect()
+        waiting.request("POST", "/v1/responses", json.dumps(turn("impatient")), caller.headers({}))
+        assert caller.say("finds the place to wait taken").status == 503
+        waiting.close()
+        for gate in gates:
+            gate.open()
+        assert [call.result().status for call in served] == [200] * 2
+    assert caller.say("patient").status == 200
+    assert [body["input"][-1]["content"][0]["text"] for body in upstream.bodies] == ["served", "served", "patient"]
+
+
+def test_a_websocket_takes_a_place_while_a_turn_runs_on_it_and_no_longer(caller: Caller, upstream: FakeUpstream) -> None:
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(websocket.opened(caller)) for _ in range(3)]
+        assert caller.say("three are open, and two may be served").status == 200
+        gates = [faults.Gate(), faults.Gate()]
+        upstream.script(*(faults.gated(gate, after=9) for gate in gates))
+        for gate, sock in zip(gates, sockets, strict=False):
+            sock.create("takes a place")
+            assert gate.reached.wait(30)
+        waiting = caller._connect()
+        waiting.request("POST", "/v1/responses", json.dumps(turn("waits")), caller.headers({}))
+        assert caller.say("finds the place to wait taken").status == 503
+        sockets[2].create("finds it taken, too")
+        refusal = next(sockets[2].events())
+        assert (refusal["status"], refusal["error"]["code"]) == (503, "slow_down")
+        for gate in gates:
+            gate.open()
+        assert waiting.getresponse().status == 200
+        waiting.close()
+        assert [sock.result()["status"] for sock in sockets[:2]] == ["completed"] * 2
+        sockets[2].create("comes again")
+        assert sockets[2].result()["status"] == "completed"
+
+
+@pytest.mark.parametrize("framing", ["content-length: 100000000", "transfer-encoding: chunked"])
+def test_a_body_that_nobody_reads_is_not_dropped_without_end(caller: Caller, framing: str) -> None:
+    with connected(caller) as sock:
+        sock.sendall(f"POST /v1/nothing HTTP/1.1\r\nhost: 127.0.0.1\r\n{framing}\r\n\r\n".encode())
+        assert sock.recv(65536).startswith(b"HTTP/1.1 404 ")
+        piece = b"10000\r\n%b\r\n" % (b"x" * 65536)
+        with pytest.raises(ConnectionError):
+            for _ in range(1000):
+                sock.sendall(piece)
 
 
 @pytest.mark.parametrize("sent", ["POST /v1/responses HTTP/1.1\r\nhost: 127", "the key and a length, then a byte"])

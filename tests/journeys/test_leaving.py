@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import time
+from urllib.parse import urlsplit
 
 from tests.fakes import faults
 from tests.fakes.caller import Caller, turn
@@ -45,6 +47,22 @@ def test_the_upstream_is_let_go_when_nobody_waits_for_the_whole_answer(
     assert parting.waiting.wait(10)
     connection.close()
     assert parting.left.wait(10)
+
+
+def test_who_left_before_its_turn_began_takes_nothing(served: Served, served_caller: Caller, upstream: FakeUpstream) -> None:
+    body = b'{"model":"gpt-5.5","input":"gone","stream":true}'
+    lines = "".join(f"{name}: {value}\r\n" for name, value in served_caller.headers({}).items())
+    parts = urlsplit(served_caller.url)
+    with socket.create_connection((parts.hostname, parts.port or 0)) as sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)  # so that the request and the connection's end come together
+        head = f"POST /v1/responses HTTP/1.1\r\nhost: 127.0.0.1\r\n{lines}content-length: {len(body)}\r\n\r\n"
+        sock.sendall(head.encode() + body)
+    assert served_caller.say("stays").status == 200
+    assert len(upstream.turns) == 1
+    left = (
+        "Exchange.objects.filter(error_code='caller_left', http_status=499).values_list('status', 'ended_by', 'conversation')"
+    )
+    assert served.ask(f"list({left})") == "[('refused', 'caller', None)]"
 
 
 def row(served: Served, request_id: str) -> str:
