@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from types import NoneType
 from typing import Any, Literal
 
 from accounts.models import ApiKey
@@ -23,6 +24,13 @@ log = logging.getLogger(__name__)
 _MOST_PAIRS = 16
 _LONGEST_NAME = 64
 _LONGEST_TEXT = 512
+_KINDS: tuple[tuple[str, tuple[type, ...], str], ...] = (
+    ("model", (str,), "a string"),
+    ("input", (str, list, NoneType), "a string or a list of items"),
+    *((name, (bool, NoneType), "a boolean") for name in ("stream", "store", "background")),
+    *((name, (str, NoneType), "a string") for name in ("previous_response_id", "instructions")),
+    ("tools", (list, NoneType), "a list"),
+)
 
 
 class CallerLeft(CallerError):
@@ -84,21 +92,13 @@ def validated(body: JSONObject) -> None:
     :raises InvalidRequest: names the parameter.
     """
 
-    def need(name: str, ok: bool, what: str) -> None:
-        if not ok:
-            raise InvalidRequest(f"'{name}' must be {what}.", param=name, code="invalid_type")
-
     if not body.get("model"):
         raise InvalidRequest("Missing required parameter: 'model'.", param="model", code="missing_required_parameter")
-    need("model", isinstance(body["model"], str), "a string")
-    need("input", isinstance(body.get("input"), str | list | None), "a string or a list of items")
-    for name in ("stream", "store", "background"):
-        need(name, isinstance(body.get(name), bool | None), "a boolean")
+    for name, kinds, what in _KINDS:
+        if not isinstance(body.get(name), kinds):
+            raise InvalidRequest(f"'{name}' must be {what}.", param=name, code="invalid_type")
     if body.get("background") and body.get("store") is False:
         raise InvalidRequest("A response in the background must be stored.", param="background", code="background_not_stored")
-    for name in ("previous_response_id", "instructions"):
-        need(name, isinstance(body.get(name), str | None), "a string")
-    need("tools", isinstance(body.get("tools"), list | None), "a list")
     if isinstance(body.get("input"), list):
         checked_items(body["input"], "input")
     checked_metadata(body.get("metadata"))

@@ -13,16 +13,11 @@ import zstandard
 from django.core.exceptions import BadRequest, DisallowedHost, PermissionDenied
 from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
-from django.utils import timezone
 from rest_framework import exceptions
-from rest_framework.authentication import BaseAuthentication
-from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts import keys
-from accounts.models import ApiKey
 from floway.providers import registry
 from floway.wire.errors import (
     ApiError,
@@ -86,30 +81,6 @@ def callers_headers(headers: Headers) -> Headers:
 @lru_cache(maxsize=1024)
 def _is_private(name: str) -> bool:
     return name in SECRET or name.replace("_", "-").startswith(_OWN_PREFIX)
-
-
-class KeyAuthentication(BaseAuthentication):
-    """`request.auth` is the API key."""
-
-    def authenticate(self, request: Request) -> tuple[None, ApiKey]:
-        """:raises Unauthenticated: no usable key."""
-        return None, keys.authenticate(all_headers(request._request), timezone.now())
-
-    def authenticate_header(self, request: Request) -> str:
-        """What a 401 asks for."""
-        return "Bearer"
-
-
-class FirstRenderer(BaseContentNegotiation):
-    """Whatever a client accepts, it gets what the API speaks; SDKs ask for JSON and for event streams alike."""
-
-    def select_parser(self, request: Request, parsers: Any) -> Any:
-        """No parser: bodies are read within their limit by the view."""
-        return None
-
-    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
-        """The only one."""
-        return renderers[0], renderers[0].media_type
 
 
 class EventStream(StreamingHttpResponse):

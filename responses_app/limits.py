@@ -40,7 +40,9 @@ class Standing:
 
     def headers(self) -> dict[str, str]:
         """`x-ratelimit-…`, none where there is no budget."""
-        told = {}
+        told: dict[str, str] = {}
+        if not self.budgets:
+            return told
         for kind in _Kind.values:
             tightest = min((left for left in self.budgets if left.kind == kind), key=lambda left: left.left, default=None)
             if tightest is not None:

@@ -11,22 +11,33 @@ from django.http import HttpRequest, HttpResponse
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from accounts import keys
 from accounts.models import ApiKey
 from floway.wire.errors import NotFound
 from responses_app.clock import SYSTEM_CLOCK, Clock
-from responses_app.http import NO_STORE, EventStream, FirstRenderer, KeyAuthentication, plain_error
+from responses_app.http import NO_STORE, EventStream, ResponsesRenderer, all_headers, plain_error
 from responses_app.journal import Follower
 from responses_app.watching import Watch, Watched
 
 DROPPED_HEADER = "x-floway-dropped-parameters"
+_RENDERER = ResponsesRenderer()
 
 
 class ApiView(APIView):
     """A view for callers with a key."""
 
-    authentication_classes = (KeyAuthentication,)
-    content_negotiation_class = FirstRenderer
     clock: Clock = SYSTEM_CLOCK
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Who calls: all that DRF need find out beforehand.
+
+        Whatever a client accepts, it gets what the API speaks: SDKs ask for JSON and for event streams alike. Bodies are read
+        within their limit by the view.
+
+        :raises Unauthenticated: no usable key.
+        """
+        request.accepted_renderer, request.accepted_media_type = _RENDERER, _RENDERER.media_type
+        request.auth = keys.authenticate(all_headers(request._request), self.clock.now())
 
     @staticmethod
     def key_of(request: Request) -> ApiKey:
