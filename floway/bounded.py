@@ -187,6 +187,7 @@ class BoundedWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
                 log.exception("a connection failed")
         except Exception as error:  # noqa: BLE001 - it is logged there
             self.handle_error(request, client, addr, error)
+            request = None
         finally:
             if request is not None and request.has_rest:
                 _linger(client)
@@ -263,7 +264,7 @@ def _answer(error: ApiError, *, close: bool) -> bytes:
 
 
 def _is_served_always(path: str) -> bool:
-    return any(path.startswith(door) and path[len(door) :][:1] in {"", "/"} for door in _ALWAYS)
+    return path.startswith(_ALWAYS) and any(path == door or path.startswith(f"{door}/") for door in _ALWAYS)
 
 
 def _hear_no_more(client: Any) -> None:

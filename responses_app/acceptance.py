@@ -91,7 +91,6 @@ def validated(body: JSONObject) -> None:
 
     :raises InvalidRequest: names the parameter.
     """
-
     if not body.get("model"):
         raise InvalidRequest("Missing required parameter: 'model'.", param="model", code="missing_required_parameter")
     for name, kinds, what in _KINDS:

@@ -46,6 +46,8 @@ _LATER = 424
 _RETRY_AFTER_SECONDS = 2
 _OWN_PREFIX = "x-floway-"
 _PREFIX, _UNPREFIXED = "HTTP_", frozenset({"CONTENT_TYPE", "CONTENT_LENGTH"})
+_MOST_NAMES = 128
+"""That are remembered: more than callers use, and few enough for names as long as a server lets them be."""
 _UNDERSCORED = "HTTP_X_FLOWAY_UNDERSCORED"
 NO_STORE = {
     "cache-control": "private, no-store",
@@ -65,7 +67,7 @@ def all_headers(request: HttpRequest) -> Headers:
     return read
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=_MOST_NAMES)
 def _header_of(key: str) -> str | None:
     """The header that a name of the WSGI environment stands for, if any. Callers say few names, over and over."""
     if key in _UNPREFIXED:
@@ -78,7 +80,7 @@ def callers_headers(headers: Headers) -> Headers:
     return Headers(tuple([line for line in headers.lines if not _is_private(line[0])]))
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=_MOST_NAMES)
 def _is_private(name: str) -> bool:
     return name in SECRET or name.replace("_", "-").startswith(_OWN_PREFIX)
 
