@@ -219,7 +219,7 @@ class ApiKeyAdmin(SecretAdmin):
         key = changeable(self, request, object_id)
         form = RotateForm(request.POST if request.method == "POST" else None)
         if request.method != "POST" or not form.is_valid():
-            running = key.exchanges.filter(finished_at=None).count()
+            running = key.exchanges.in_flight().count()
             told = [sentence.format(running=running) for sentence in act.consequences]
             title = f"Rotate {markup.clean(key)}?"
             return page(self, request, "console/rotate.html", title, form=form, act=act, row=key, consequences=told)

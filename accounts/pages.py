@@ -80,7 +80,7 @@ def changeable(model_admin: AnyModelAdmin, request: HttpRequest, object_id: str)
 
 def confirmation(model_admin: AnyModelAdmin, request: HttpRequest, row: Any, act: Act) -> TemplateResponse:
     """The page that asks before `act` is done to `row`."""
-    running = row.exchanges.filter(finished_at=None).count()
+    running = row.exchanges.in_flight().count()
     consequences = [sentence.format(running=running) for sentence in act.consequences]
     title = f"{act.verb} {markup.clean(row)}?"
     return page(model_admin, request, "console/confirm.html", title, act=act, row=row, consequences=consequences)

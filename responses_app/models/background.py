@@ -74,7 +74,7 @@ class BackgroundResponse(models.Model):
 class EventBatch(models.Model):
     """Some consecutive events of a background response, sealed: numbers `first` to `last`, as frames one after the other."""
 
-    response = models.ForeignKey(BackgroundResponse, models.CASCADE, related_name="batches")
+    response = models.ForeignKey(BackgroundResponse, models.CASCADE, related_name="batches", db_index=False)
     first = models.PositiveIntegerField()
     last = models.PositiveIntegerField()
     sealed = models.BinaryField()

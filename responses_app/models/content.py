@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import ApiKey, OAuthCredential
@@ -15,9 +16,12 @@ class Segment(models.Model):
     """A run of item positions. `parent_length` says how far into `parent` it begins; `length` counts from the very start."""
 
     conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="segments")
-    parent = models.ForeignKey("self", models.PROTECT, null=True, related_name="forks")
+    parent = models.ForeignKey("self", models.PROTECT, null=True, related_name="forks", db_index=False)
     parent_length = models.PositiveIntegerField(default=0)
     length = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        indexes: ClassVar = [models.Index(fields=["parent"], name="segment_forks", condition=Q(parent__isnull=False))]
 
     def __str__(self) -> str:
         return f"segment {self.pk}, {self.length} items"
@@ -29,15 +33,18 @@ class Item(models.Model):
     `credential` is who issued it where only the issuer can read its encrypted part.
     """
 
-    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="items")
+    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="items", db_index=False)
     digest = models.BinaryField(max_length=32)
     sealed = models.BinaryField()
-    credential = models.ForeignKey(OAuthCredential, models.SET_NULL, null=True, related_name="+")
+    credential = models.ForeignKey(OAuthCredential, models.SET_NULL, null=True, related_name="+", db_index=False)
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["conversation", "digest"], name="item_once_per_conversation"),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["credential"], name="item_by_issuer", condition=Q(credential__isnull=False)),
         ]
         permissions: ClassVar = [("view_content", "Can read what was asked and answered")]
 
@@ -51,16 +58,19 @@ class SegmentEntry(models.Model):
     `item` is null where the caller asked that nothing be stored: the chain alone still tells what was sent before.
     """
 
-    segment = models.ForeignKey(Segment, models.CASCADE, related_name="entries")
+    segment = models.ForeignKey(Segment, models.CASCADE, related_name="entries", db_index=False)
     position = models.PositiveIntegerField()
     chain = models.BinaryField(max_length=32)
-    item = models.ForeignKey(Item, models.PROTECT, null=True, related_name="entries")
+    item = models.ForeignKey(Item, models.PROTECT, null=True, related_name="entries", db_index=False)
 
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["segment", "position"], name="entry_once_per_position"),
         ]
-        indexes: ClassVar = [models.Index(fields=["chain"], name="entry_by_chain")]
+        indexes: ClassVar = [
+            models.Index(fields=["chain"], name="entry_by_chain"),
+            models.Index(fields=["item"], name="entry_by_item", condition=Q(item__isnull=False)),
+        ]
 
     def __str__(self) -> str:
         return f"{self.segment_id}:{self.position}"
@@ -69,9 +79,9 @@ class SegmentEntry(models.Model):
 class Provenance(models.Model):
     """Which credential issued a piece of ciphertext, by its keyed hash, whether or not its item is stored."""
 
-    api_key = models.ForeignKey(ApiKey, models.CASCADE, related_name="+")
+    api_key = models.ForeignKey(ApiKey, models.CASCADE, related_name="+", db_index=False)
     digest = models.BinaryField(max_length=32)
-    credential = models.ForeignKey(OAuthCredential, models.CASCADE, related_name="+")
+    credential = models.ForeignKey(OAuthCredential, models.CASCADE, related_name="+", db_index=False)
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:

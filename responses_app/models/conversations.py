@@ -26,7 +26,7 @@ class Conversation(models.Model):
     scope_digest = models.BinaryField(max_length=32)
     note = models.JSONField(null=True)
     latest_note = models.JSONField(null=True)
-    credential = models.ForeignKey(OAuthCredential, models.SET_NULL, null=True, related_name="conversations")
+    credential = models.ForeignKey(OAuthCredential, models.SET_NULL, null=True, related_name="conversations", db_index=False)
     generation = models.PositiveBigIntegerField(default=0)
     next_generation = models.PositiveBigIntegerField(default=1)
     opaque_window = models.CharField(max_length=256, null=True)  # noqa: DJ001 - None (never stated) is not ""
@@ -50,7 +50,7 @@ class Conversation(models.Model):
 class RecallKey(models.Model):
     """Finds the conversation of a caller that states no id, by a keyed hash of how its conversation begins."""
 
-    api_key = models.ForeignKey(ApiKey, models.CASCADE, related_name="+")
+    api_key = models.ForeignKey(ApiKey, models.CASCADE, related_name="+", db_index=False)
     provider = models.CharField(max_length=64)
     digest = models.BinaryField(max_length=32)
     conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="recall_keys")
@@ -67,8 +67,8 @@ class RecallKey(models.Model):
 class Keepsake(models.Model):
     """What an answer asked to be shown again, sealed: for its conversation under its credential, and nobody else."""
 
-    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="keepsakes")
-    credential = models.ForeignKey(OAuthCredential, models.CASCADE, related_name="+")
+    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="keepsakes", db_index=False)
+    credential = models.ForeignKey(OAuthCredential, models.CASCADE, related_name="+", db_index=False)
     key = models.CharField(max_length=256)
     sealed = models.BinaryField()
     created_at = models.DateTimeField(default=timezone.now)

@@ -66,16 +66,16 @@ class Exchange(models.Model):
         LOST = "lost", "lost: its process died"
 
     request_id = models.CharField(max_length=64, unique=True)
-    api_key = models.ForeignKey(ApiKey, models.CASCADE, related_name="exchanges")
+    api_key = models.ForeignKey(ApiKey, models.CASCADE, related_name="exchanges", db_index=False)
     provider = models.CharField(max_length=64)
     action = models.CharField(max_length=16)
     model = models.CharField(max_length=128, blank=True)
     streamed = models.BooleanField(default=False)
     stored = models.BooleanField(default=False)
-    conversation = models.ForeignKey(Conversation, models.SET_NULL, null=True, related_name="exchanges")
-    continued = models.ForeignKey("Snapshot", models.SET_NULL, null=True, related_name="continuations")
+    conversation = models.ForeignKey(Conversation, models.SET_NULL, null=True, related_name="exchanges", db_index=False)
+    continued = models.ForeignKey("Snapshot", models.SET_NULL, null=True, related_name="continuations", db_index=False)
     generation = models.PositiveBigIntegerField(null=True)
-    credential = models.ForeignKey(OAuthCredential, models.SET_NULL, null=True, related_name="exchanges")
+    credential = models.ForeignKey(OAuthCredential, models.SET_NULL, null=True, related_name="exchanges", db_index=False)
     # History keeps the number of a process whose row is gone: emptying it would rewrite all that the process ever served.
     worker = models.ForeignKey(
         Worker, models.DO_NOTHING, null=True, related_name="exchanges", db_constraint=False, db_index=False
@@ -122,6 +122,7 @@ class Exchange(models.Model):
             models.Index(fields=["end_user_digest"], condition=Q(end_user_digest__isnull=False), name="exchange_by_end_user"),
             models.Index(fields=["user_digest"], condition=Q(user_digest__isnull=False), name="exchange_by_user"),
             models.Index(fields=["conversation", "-started_at"], name="exchange_by_conversation"),
+            models.Index(fields=["continued"], name="exchange_continued", condition=Q(continued__isnull=False)),
         ]
 
     def __str__(self) -> str:

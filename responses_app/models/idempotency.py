@@ -12,7 +12,7 @@ from accounts.models import ApiKey
 class IdempotentRequest(models.Model):
     """Which response a caller's `Idempotency-Key` stands for. Both digests are keyed: neither the name nor the body is kept."""
 
-    api_key = models.ForeignKey(ApiKey, models.CASCADE, related_name="+")
+    api_key = models.ForeignKey(ApiKey, models.CASCADE, related_name="+", db_index=False)
     digest = models.BinaryField(max_length=32)
     body_digest = models.BinaryField(max_length=32)
     response_id = models.CharField(max_length=64)

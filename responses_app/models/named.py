@@ -20,7 +20,7 @@ class NamedConversation(models.Model):
     """
 
     public_id = models.CharField(max_length=64, unique=True)
-    api_key = models.ForeignKey(ApiKey, models.CASCADE, related_name="named_conversations")
+    api_key = models.ForeignKey(ApiKey, models.CASCADE, related_name="named_conversations", db_index=False)
     tip = models.ForeignKey(Snapshot, models.RESTRICT, related_name="+")
     sealed = models.BinaryField()
     created_at = models.DateTimeField(default=timezone.now)

@@ -37,16 +37,16 @@ class Snapshot(models.Model):
     response_id = models.CharField(max_length=64, unique=True)
     api_key = models.ForeignKey(ApiKey, models.CASCADE, related_name="snapshots", db_index=False)
     conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="snapshots")
-    credential = models.ForeignKey(OAuthCredential, models.SET_NULL, null=True, related_name="+")
+    credential = models.ForeignKey(OAuthCredential, models.SET_NULL, null=True, related_name="+", db_index=False)
     exchange = models.OneToOneField(Exchange, models.SET_NULL, null=True, related_name="snapshot")
-    parent = models.ForeignKey("self", models.SET_NULL, null=True, related_name="children")
+    parent = models.ForeignKey("self", models.SET_NULL, null=True, related_name="children", db_index=False)
     segment = models.ForeignKey(Segment, models.PROTECT, related_name="snapshots")
     length = models.PositiveIntegerField()
     chain = models.BinaryField(max_length=32)
     generation = models.PositiveBigIntegerField()
     compaction = models.BooleanField(default=False)
     opaque_window = models.CharField(max_length=256, null=True)  # noqa: DJ001 - None (never stated) is not ""
-    continued_by = models.ForeignKey(Exchange, models.SET_NULL, null=True, related_name="held_snapshots")
+    continued_by = models.ForeignKey(Exchange, models.SET_NULL, null=True, related_name="held_snapshots", db_index=False)
     continued_until = models.DateTimeField(null=True)
     model = models.CharField(max_length=128, blank=True)
     metadata_json = models.JSONField(default=dict, help_text="What the provider noted: ids, no content.")
@@ -64,6 +64,8 @@ class Snapshot(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["api_key", "last_used_at"], name="snapshot_by_use"),
             models.Index(fields=["deleted_at"], name="snapshot_deleted", condition=Q(deleted_at__isnull=False, needed_at=None)),
+            models.Index(fields=["parent"], name="snapshot_children", condition=Q(parent__isnull=False)),
+            models.Index(fields=["continued_by"], name="snapshot_held", condition=Q(continued_by__isnull=False)),
         ]
 
     def __str__(self) -> str:
