@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 
 
 @contextmanager
@@ -21,10 +21,11 @@ def durable_commits() -> Iterator[None]:
 @contextmanager
 def waiting_at_most(seconds: float) -> Iterator[None]:
     """Work begun inside waits no longer than this for SQLite's write lock, or for a connection of PostgreSQL's pool."""
-    name = "write_timeout" if connection.vendor == "sqlite" else "checkout_timeout"
-    usual = getattr(connection, name)
-    setattr(connection, name, seconds)
+    wrapper = connections[DEFAULT_DB_ALIAS]
+    name = "write_timeout" if wrapper.vendor == "sqlite" else "checkout_timeout"
+    usual = getattr(wrapper, name)
+    setattr(wrapper, name, seconds)
     try:
         yield
     finally:
-        setattr(connection, name, usual)
+        setattr(wrapper, name, usual)

@@ -9,17 +9,20 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from operator import attrgetter
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from uuid import UUID
 
 import orjson
-from django.db import DEFAULT_DB_ALIAS, connection, connections, models
+from django.db import DEFAULT_DB_ALIAS, connection, models
+from django.db import connections as _connections
 from django.db.models.base import ModelState
 from django.db.models.expressions import Col, DatabaseDefault, Value
 from django.utils import timezone
 
+connections: Any = _connections
+"""Each thread's, which is one of ours: it can `run` a statement past Django's cursors."""
 Row = tuple[Any, ...]
 Convert = Callable[[Any], Any]
 M = TypeVar("M", bound=models.Model)
@@ -27,30 +30,18 @@ _Field = Any
 
 _ROWS_AT_ONCE = 500
 """Of an INSERT: SQLite takes some 32,000 values a statement."""
+_ROWS_OF_A_TURN = 8
+"""Statements that insert so many are kept: a turn that goes on brings few items."""
 
 
 def fetch(statement: str, params: Sequence[Any]) -> list[Row]:
     """The rows that a statement gives."""
-    return cast("list[Row]", _executed(statement, params).fetchall())
+    return cast("list[Row]", connections[DEFAULT_DB_ALIAS].run(statement, params).fetchall())
 
 
 def change(statement: str, params: Sequence[Any]) -> int:
     """How many rows a statement changed."""
-    return int(_executed(statement, params).rowcount)
-
-
-def _executed(statement: str, params: Sequence[Any]) -> Any:
-    """A cursor. Django's, where somebody looks on at what is executed; else the one beneath it, which costs a third."""
-    wrapper = connections[DEFAULT_DB_ALIAS]
-    if wrapper.connection is None or wrapper.execute_wrappers or wrapper.queries_logged:
-        cursor: Any = wrapper.cursor()
-        cursor.execute(statement, params)
-        return cursor
-    wrapper.validate_no_broken_transaction()
-    with wrapper.wrap_database_errors:
-        cursor = wrapper.create_cursor()
-        cursor.execute(statement, params)
-    return cursor
+    return int(connections[DEFAULT_DB_ALIAS].run(statement, params).rowcount)
 
 
 def places(count: int) -> str:
@@ -77,7 +68,9 @@ def _on_sqlite() -> bool:
 
 
 def _text_of(value: datetime) -> str:
-    return value.astimezone(UTC).isoformat(" ")[: -len("+00:00")]
+    if value.tzinfo is not UTC:
+        value = value.astimezone(UTC)
+    return value.isoformat(" ")[:-6]  # less +00:00
 
 
 class Shape(Generic[M]):
@@ -94,10 +87,14 @@ class Shape(Generic[M]):
         self._names = [field.attname for field in fields]
         self._key = next(place for place, field in enumerate(fields) if field.primary_key)
         self._readers = [(place, read) for place, field in enumerate(fields) if (read := _reader(field)) is not None]
-        self._writers = [(_getter(field), _writer(field)) for field in written]
-        self._defaults = [(field.attname, _default(field)) for field in written]
+        self._get = attrgetter("_state", *(field.attname for field in written))  # of one name it would give no tuple
+        self._getters = [(place, get) for place, field in enumerate(written) if (get := _getter(field)) is not None]
+        self._writers = {place: write for place, field in enumerate(written) if (write := _writer(field)) is not None}
+        self._places = {field.attname: place for place, field in enumerate(written)}
+        self._makers = [(place, make) for place, field in enumerate(written) if (make := _maker(field)) is not None]
+        self._usual = self._written([_usual(field) for field in written])
         self._each = places(len(written))
-        self._insert = f"INSERT INTO {self.table} ({', '.join(self.written)}) VALUES "
+        self._statements: dict[tuple[int, str, str], str] = {}
 
     def columns(self, alias: str) -> str:
         """All of them, for a SELECT from a table called `alias`."""
@@ -111,8 +108,8 @@ class Shape(Generic[M]):
                 values[place] = read(values[place])
         # As Django unpickles one: what `Model.__init__` does for values that come from anywhere is not needed here.
         instance = self.model.__new__(self.model)
+        instance.__dict__ = dict(zip(self._names, values, strict=True))
         instance._state = _state()
-        instance.__dict__.update(zip(self._names, values, strict=True))
         return instance
 
     def joined(self, row: Row, start: int) -> M | None:
@@ -121,40 +118,61 @@ class Shape(Generic[M]):
 
     def values(self, instance: M) -> list[Any]:
         """What stands in the columns `written`, as the database takes it."""
-        return [
-            value if write is None or value is None else write(value)
-            for value, write in [(get(instance), write) for get, write in self._writers]
-        ]
+        _, *values = self._get(instance)
+        for place, get in self._getters:
+            values[place] = get(instance)
+        return self._written(values)
 
     def row(self, **given: Any) -> list[Any]:
         """The same of a new instance with these values, by the fields' attribute names, without making the instance.
 
         :raises TypeError: there is no such field.
         """
-        values = [given.pop(name) if name in given else default() for name, default in self._defaults]
-        if given:
-            raise TypeError(f"{self.model.__name__} has no {', '.join(given)}")
-        return [
-            value if write is None or value is None else write(value)
-            for value, (_, write) in zip(values, self._writers, strict=True)
-        ]
+        values = self._usual.copy()
+        for place, make in self._makers:
+            values[place] = make()
+        for name, value in given.items():
+            place = self._places.get(name, -1)
+            if place < 0:
+                raise TypeError(f"{self.model.__name__} has no {name}")
+            write = self._writers.get(place)
+            values[place] = value if write is None or value is None else write(value)
+        return values
+
+    def _written(self, values: list[Any]) -> list[Any]:
+        """As the database takes them, in place."""
+        for place, write in self._writers.items():
+            if values[place] is not None:
+                values[place] = write(values[place])
+        return values
 
     def add(self, rows: Sequence[Sequence[Any]], ending: str = "", *, returning: str = "") -> list[Row]:
         """Insert them. :param ending: what to do on a conflict. :param returning: the columns to give of each that was."""
+        if len(rows) == 1:
+            return self._add(rows[0], 1, ending, returning)
         given: list[Row] = []
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             some = rows[start : start + _ROWS_AT_ONCE]
-            statement = f"{self._insert}{', '.join([self._each] * len(some))} {ending}"
-            params = [value for row in some for value in row]
-            if returning:
-                given += fetch(f"{statement} RETURNING {returning}", params)
-            else:
-                change(statement, params)
+            given += self._add([value for row in some for value in row], len(some), ending, returning)
         return given
+
+    def _add(self, params: Sequence[Any], count: int, ending: str, returning: str) -> list[Row]:
+        statement = self._statements.get((count, ending, returning)) or self._inserting(count, ending, returning)
+        if returning:
+            return fetch(statement, params)
+        change(statement, params)
+        return []
+
+    def _inserting(self, count: int, ending: str, returning: str) -> str:
+        statement = f"INSERT INTO {self.table} ({', '.join(self.written)}) VALUES {', '.join([self._each] * count)} {ending}"
+        statement += f" RETURNING {returning}" if returning else ""
+        if count <= _ROWS_OF_A_TURN:
+            self._statements[count, ending, returning] = statement
+        return statement
 
     def add_one(self, row: Sequence[Any], ending: str = "") -> Any:
         """Insert it; its key, or None where a conflict left it out."""
-        rows = self.add([row], ending, returning=self._all[self._key])
+        rows = self._add(row, 1, ending, self._all[self._key])
         return rows[0][0] if rows else None
 
 
@@ -170,15 +188,12 @@ def _state() -> ModelState:
     return state
 
 
-_shapes: dict[tuple[type[models.Model], tuple[str, ...]], Shape[Any]] = {}
+if TYPE_CHECKING:
 
-
-def shape(model: type[M], without: tuple[str, ...] = ()) -> Shape[M]:
-    """The columns of a model, found out once."""
-    found = _shapes.get((model, without))
-    if found is None:
-        found = _shapes[model, without] = Shape(model, without)
-    return found
+    def shape(model: type[M], without: tuple[str, ...] = ()) -> Shape[M]:
+        """The columns of a model, found out once."""
+else:
+    shape = cache(Shape)
 
 
 # --- values ---------------------------------------------------------------------------------------------------------------
@@ -194,20 +209,29 @@ _AS_THEY_ARE = (
 )
 
 
-def _getter(field: _Field) -> Convert:
-    """How a field's value is had of an instance."""
+def _getter(field: _Field) -> Convert | None:
+    """How a field's value is had of an instance; None where it is the attribute."""
     if getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False):
         return lambda instance: field.pre_save(instance, add=True)
     if field.has_db_default() and not field.has_default():
         return lambda instance: _without_default(getattr(instance, field.attname))
-    return attrgetter(field.attname)
+    return None
 
 
-def _default(field: _Field) -> Callable[[], Any]:
-    """What gives a field's value where none is stated."""
-    if getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False):
-        return timezone.now
-    return lambda: _without_default(field.get_default())
+def _maker(field: _Field) -> Callable[[], Any] | None:
+    """What makes a field's value anew for each row that states none, ready to be written; None where it is always the same."""
+    stamped = getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False)
+    made = timezone.now if stamped else field.default
+    if not stamped and not (field.has_default() and callable(made) and made not in {dict, list}):
+        return None
+    write = _writer(field)
+    return made if write is None else lambda: write(made())
+
+
+def _usual(field: _Field) -> Any:
+    """A field's value where none is stated; None where that is made, by us or by the database."""
+    value = None if _maker(field) else _without_default(field.get_default())
+    return None if isinstance(value, DatabaseDefault) else value
 
 
 def _without_default(value: Any) -> Any:
@@ -252,8 +276,9 @@ def _through(steps: Sequence[Callable[..., Any]], value: Any, column: Col) -> An
     return value
 
 
+@lru_cache(maxsize=1024)
 def _moment(value: datetime | str) -> datetime:
-    """SQLite says what type a column is, but not what an expression's is."""
+    """SQLite says what type a column is, but not what an expression's is. A key's and a login's are the same in every turn."""
     return (datetime.fromisoformat(value) if isinstance(value, str) else value).replace(tzinfo=UTC)
 
 

@@ -20,20 +20,26 @@ import sqlite3
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
 from django.db import OperationalError
+from django.db.backends.signals import connection_created
 from django.db.backends.sqlite3 import base
+from django.utils.dateparse import parse_datetime
 
 _write_lock = threading.Lock()
 _MOST_IDLE = 32
-_idle: dict[tuple[int, str], list[Any]] = defaultdict(list)
+_idle: dict[tuple[int, Any], list[Any]] = defaultdict(list)
 """Connections that nobody uses, by process and database file; the last one put back is the first one taken."""
 _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.05
+
+
+# A key's moments and a login's are the same in every turn.
+sqlite3.register_converter("datetime", lru_cache(maxsize=4096)(base.decoder(parse_datetime)))
 
 
 class Cursor(base.SQLiteCursorWrapper):
@@ -64,10 +70,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return params
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        """An idle connection, else a new one; another process that holds the file is waited for."""
-        idle = _idle[self._pool_key]
-        if idle:
-            return idle.pop()
+        """A new one; another process that holds the file is waited for."""
         deadline = time.monotonic() + self.write_timeout
         for pause in _pauses():
             try:
@@ -82,15 +85,73 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """One of ours."""
         return self.connection.cursor(factory=Cursor)
 
+    def run(self, statement: str, params: Sequence[Any] = ()) -> Any:
+        """Execute it; a cursor of sqlite3's own, which costs a tenth of Django's, unless somebody looks on.
+
+        :raises django.db.Error: as Django's would.
+        """
+        if self.connection is None:
+            self.ensure_connection()
+        if self.execute_wrappers or self.force_debug_cursor:
+            cursor: Any = self.cursor()
+            cursor.execute(statement, params)
+            return cursor
+        if self.needs_rollback:
+            self.validate_no_broken_transaction()
+        try:
+            return self.connection.execute(_with_question_marks(statement), params)
+        except sqlite3.Error:
+            with self.wrap_database_errors:
+                raise
+
+    # --- taking a connection and giving it back: each turn does it three times ---
+
+    def _kept(self) -> list[Any]:
+        return _idle[os.getpid(), self.settings_dict["NAME"]]
+
+    def connect(self) -> None:
+        """Take one that is kept, and be as Django's leaves us; else open one."""
+        try:
+            kept = self._kept().pop()
+        except IndexError:
+            super().connect()
+            return
+        self.in_atomic_block = self.needs_rollback = self.closed_in_transaction = self.errors_occurred = False
+        self.savepoint_ids, self.atomic_blocks, self.run_on_commit = [], [], []
+        self.health_check_enabled, self.health_check_done = False, True
+        self.close_at = 0.0  # at the end of the request
+        self.connection, self.autocommit = kept, True
+        connection_created.send(sender=type(self), connection=self)
+
+    def ensure_connection(self) -> None:
+        """Django's, which costs nothing where there is one."""
+        if self.connection is None:
+            super().ensure_connection()
+
+    def validate_thread_sharing(self) -> None:
+        """Django's, which costs nothing where nothing is shared."""
+        if self._thread_ident != threading.get_ident():  # type: ignore[attr-defined] # the stubs leave it out
+            super().validate_thread_sharing()
+
+    def close(self) -> None:
+        """Keep the connection for the next one to ask, unless it is in the midst of something."""
+        if self.connection is None:
+            return
+        kept = self._kept()
+        if self.in_atomic_block or not self.autocommit or len(kept) >= _MOST_IDLE or self.is_in_memory_db():
+            super().close()
+            return
+        self.run_on_commit = []
+        kept.append(self.connection)
+        self.connection = None
+
     def close_pool(self) -> None:
         """Close this process's idle connections, as Django's PostgreSQL does: one must not be carried over a fork."""
-        idle = _idle[self._pool_key]
-        while idle:
-            idle.pop().close()
+        kept = self._kept()
+        while kept:
+            kept.pop().close()
 
-    @property
-    def _pool_key(self) -> tuple[int, str]:
-        return os.getpid(), str(self.settings_dict["NAME"])
+    # --- transactions ---
 
     def _start_transaction_under_autocommit(self) -> None:
         deadline = time.monotonic() + self.write_timeout
@@ -100,7 +161,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         try:
             for pause in _pauses():
                 try:
-                    self.cursor().execute("BEGIN IMMEDIATE")
+                    self.run("BEGIN IMMEDIATE")
                     return
                 except OperationalError as error:
                     if "locked" not in str(error) or time.monotonic() + pause > deadline:
@@ -111,23 +172,27 @@ class DatabaseWrapper(base.DatabaseWrapper):
             raise
 
     def _set_autocommit(self, autocommit: bool) -> None:
-        super()._set_autocommit(autocommit)  # type: ignore[misc] # the stubs leave it out
+        # A transaction of `atomic` is begun under autocommit: there is nothing to set again after it.
+        if not autocommit or self.connection.isolation_level is not None:
+            super()._set_autocommit(autocommit)  # type: ignore[misc] # the stubs leave it out
         if autocommit:
             self._release_write_lock()
 
     def _close(self) -> None:
-        idle = _idle[self._pool_key]
         try:
-            if self.connection is None or self.in_atomic_block or self.is_in_memory_db() or len(idle) >= _MOST_IDLE:
-                super()._close()  # type: ignore[misc] # the stubs leave it out
-            else:
-                self.connection.rollback()
-                idle.append(self.connection)
+            super()._close()  # type: ignore[misc] # the stubs leave it out
         finally:
             self._release_write_lock()
 
     def _commit(self) -> None:
-        super()._commit()  # type: ignore[misc] # the stubs leave it out
+        if self.connection is None or self.force_debug_cursor:
+            super()._commit()  # type: ignore[misc] # the stubs leave it out
+        else:
+            try:
+                self.connection.commit()
+            except sqlite3.Error:
+                with self.wrap_database_errors:
+                    raise
         self._release_write_lock()
 
     def _rollback(self) -> None:
