@@ -54,7 +54,7 @@ def snapshot(api_key_id: int, response_id: str, *, stored: bool = True) -> Snaps
 
 _ITEMS = """
 WITH RECURSIVE path(id, upto) AS (
-    SELECT id, %s FROM responses_app_segment WHERE id = %s
+    SELECT id, CAST(%s AS INTEGER) FROM responses_app_segment WHERE id = %s
     UNION ALL
     SELECT s.parent_id, s.parent_length FROM path p JOIN responses_app_segment s ON s.id = p.id WHERE s.parent_id IS NOT NULL
 )

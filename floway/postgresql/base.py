@@ -1,17 +1,25 @@
-"""PostgreSQL whose pool can be waited for as long as the work at hand may wait, and no longer."""
+"""PostgreSQL whose pool can be waited for as long as the work at hand may wait, and no longer.
+
+What every turn asks is bound and prepared by the server, which then plans it once for a connection and not once for a turn.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+import psycopg
 from django.db.backends.postgresql import base
 from psycopg import IsolationLevel
 
+from floway.taking import TakesConnections
 
-class DatabaseWrapper(base.DatabaseWrapper):
+
+class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
     """Django's, with `checkout_timeout`: seconds to wait for a connection of the pool; None for the pool's own."""
 
     checkout_timeout: float | None = None
+    _binding: Any = None
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """A connection of the pool's.
@@ -24,3 +32,42 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.isolation_level = IsolationLevel.READ_COMMITTED
         pool.open()
         return pool.getconn(timeout=self.checkout_timeout)
+
+    def connect(self) -> None:
+        """Take one of the pool's, which are all set up alike."""
+        pool: Any = self.pool
+        if pool is None or pool.closed:
+            super().connect()
+            return
+        self.isolation_level = IsolationLevel.READ_COMMITTED
+        self.take(pool.getconn(timeout=self.checkout_timeout))
+
+    def run(self, statement: str, params: Sequence[Any] | None = None) -> Any:
+        """Execute it on a cursor of psycopg's that lets the server bind, unless somebody looks on.
+
+        :raises django.db.Error: as Django's would.
+        """
+        if self.connection is None:
+            self.ensure_connection()
+        if self.is_watched():
+            watched: Any = self.cursor()
+            watched.execute(statement, params)
+            return watched
+        if self.needs_rollback:
+            self.validate_no_broken_transaction()
+        cursor = self._binding
+        if cursor is None or cursor.connection is not self.connection:
+            cursor = self._binding = psycopg.Cursor(self.connection)
+        try:
+            return cursor.execute(statement, params)
+        except psycopg.Error:
+            with self.wrap_database_errors:
+                raise
+
+    def _start_transaction_under_autocommit(self) -> None:
+        """By a statement of ours, as Django does for SQLite: switching psycopg there and back costs as much as one."""
+        self.run("BEGIN")
+
+    def _set_autocommit(self, autocommit: bool) -> None:
+        if self.connection.autocommit is not autocommit:
+            super()._set_autocommit(autocommit)  # type: ignore[misc] # the stubs leave it out

@@ -4,7 +4,7 @@ Django's backend as it is, with one change that matters: a write transaction fir
 SQLite for its own with BEGIN IMMEDIATE, again and again until `write_timeout`. Under cooperative workers a greenlet that yields
 between BEGIN and COMMIT would otherwise leave a second one blocking the whole process inside SQLite, the first among the
 blocked. So the wait for other greenlets is on a lock that yields, `busy_timeout` is short (20 ms: another process's lock stalls
-the worker for that long), and the wait for other processes sleeps outside of SQLite.
+the worker for that long; it is that of many turns), and the wait for other processes sleeps outside of SQLite.
 
 Nothing inside a write transaction may yield: no network, no logging to a pipe, no sleep.
 
@@ -26,16 +26,17 @@ from functools import lru_cache
 from typing import Any
 
 from django.db import OperationalError
-from django.db.backends.signals import connection_created
 from django.db.backends.sqlite3 import base
 from django.utils.dateparse import parse_datetime
+
+from floway.taking import TakesConnections
 
 _write_lock = threading.Lock()
 _MOST_IDLE = 32
 _idle: dict[tuple[int, Any], list[Any]] = defaultdict(list)
 """Connections that nobody uses, by process and database file; the last one put back is the first one taken."""
 _FIRST_PAUSE = 0.001
-_LONGEST_PAUSE = 0.05
+_LONGEST_PAUSE = 0.02
 
 
 # A key's moments and a login's are the same in every turn.
@@ -55,7 +56,7 @@ def _with_question_marks(query: str) -> str:
     return base.FORMAT_QMARK_REGEX.sub("?", query).replace("%%", "%")
 
 
-class DatabaseWrapper(base.DatabaseWrapper):
+class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
     """See the module."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -92,7 +93,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """
         if self.connection is None:
             self.ensure_connection()
-        if self.execute_wrappers or self.force_debug_cursor:
+        if self.is_watched():
             cursor: Any = self.cursor()
             cursor.execute(statement, params)
             return cursor
@@ -104,34 +105,19 @@ class DatabaseWrapper(base.DatabaseWrapper):
             with self.wrap_database_errors:
                 raise
 
-    # --- taking a connection and giving it back: each turn does it three times ---
+    # --- taking a connection and giving it back ---
 
     def _kept(self) -> list[Any]:
         return _idle[os.getpid(), self.settings_dict["NAME"]]
 
     def connect(self) -> None:
-        """Take one that is kept, and be as Django's leaves us; else open one."""
+        """Take one that is kept, else open one."""
         try:
             kept = self._kept().pop()
         except IndexError:
             super().connect()
             return
-        self.in_atomic_block = self.needs_rollback = self.closed_in_transaction = self.errors_occurred = False
-        self.savepoint_ids, self.atomic_blocks, self.run_on_commit = [], [], []
-        self.health_check_enabled, self.health_check_done = False, True
-        self.close_at = 0.0  # at the end of the request
-        self.connection, self.autocommit = kept, True
-        connection_created.send(sender=type(self), connection=self)
-
-    def ensure_connection(self) -> None:
-        """Django's, which costs nothing where there is one."""
-        if self.connection is None:
-            super().ensure_connection()
-
-    def validate_thread_sharing(self) -> None:
-        """Django's, which costs nothing where nothing is shared."""
-        if self._thread_ident != threading.get_ident():  # type: ignore[attr-defined] # the stubs leave it out
-            super().validate_thread_sharing()
+        self.take(kept)
 
     def close(self) -> None:
         """Keep the connection for the next one to ask, unless it is in the midst of something."""

@@ -81,7 +81,6 @@ def imported(tree: ast.Module) -> Iterator[str]:
 KNOWN_STATE = {
     "floway/transport/connecting.py:_sessions",  # connections and cookies, per credential
     "floway/sqlite/base.py:_idle",  # connections nobody uses, per process and file
-    "floway/sql.py:_shapes",  # the columns of each model, which never change
     "floway/sealing.py:_compressors",  # idle tools
     "floway/sealing.py:_decompressors",  # as above
     "accounts/quota.py:_noted",  # when each allowance was last written; forgetting it costs a write
