@@ -167,9 +167,9 @@ class Overheard:
         self._part.add(data)
         return data
 
-    def close(self) -> None:
+    def close(self, *, heard_out: bool = False) -> None:
         """See UpstreamResponse."""
-        self._upstream.close()
+        self._upstream.close(heard_out=heard_out)
 
 
 def begin(call: Call) -> Capture | None:

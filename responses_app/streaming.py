@@ -56,6 +56,7 @@ class Stream:
 
         Comments keep the caller's side awake whenever nothing was written for a while, whatever the upstream says meanwhile.
         An upstream is silent only while it is listened to, so not while the caller takes its time.
+        With the terminal event it is let go of.
         """
         relay, read, monotonic = self.relay, self._held_back.upstream.read, self._clock.monotonic
         if self._held_back.held:
@@ -89,6 +90,7 @@ class Stream:
                     now = heard_at = written_at = monotonic()
                 else:
                     now = heard_at = monotonic()
+            self._held_back.upstream.close(heard_out=True)
         except UpstreamCut as cut:
             self.ending = Ending(EndedBy.CALLER) if self._gone() else Ending(EndedBy.UPSTREAM_CUT, str(cut))
         except InvalidFrame as error:

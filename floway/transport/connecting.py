@@ -1,21 +1,23 @@
 """Connections to upstreams: opened by urllib3, through proxies and TLS as requests would; kept between exchanges.
 
-A kept connection that the other side has closed, or has said something on unasked, is not used again.
+A kept connection that the other side has closed, or has said something on unasked, is not used again. One whose last body was
+left a moment before its end (an upstream writes the end of its chunks behind its last event, and a network brings it later) is
+used again once that end has come.
 """
 
 from __future__ import annotations
 
-import select
 import socket
+import ssl
 import threading
-from collections import OrderedDict
+import time
+from collections import OrderedDict, deque
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from gevent import monkey
 from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
@@ -25,12 +27,15 @@ from urllib3.util.proxy import connection_requires_http_tunnel
 from floway.addresses import may_be_proxy
 from floway.providers.contract import Proxy
 from floway.transport import cancelling
+from floway.wire.framing import Body, SizedBody
 from floway.wire.headers import HeaderLine
 
 _IDLE_CONNECTIONS = 256
 _SESSIONS = 256
-# A look at a socket that does not wait needs no event loop.
-_poll = monkey.get_original("select", "poll") if hasattr(select, "poll") else None
+_IDLE_SECONDS = 75.0
+"""Longer than a caller takes between the turns of one task, shorter than what stands between keeps a silent connection."""
+_UNENDED_SECONDS = 5.0
+READ_BYTES = 64 * 1024
 
 
 class _Guarded:
@@ -82,6 +87,8 @@ class Connection:
     def __init__(self, opened: Any, road: Road) -> None:
         self.sock: Any = opened.sock
         self.used = False
+        self._body: Body = SizedBody(0)
+        self._kept_at = 0.0
         self._opened = opened
         self._road = road
 
@@ -89,19 +96,36 @@ class Connection:
         """Close it."""
         self._opened.close()
 
-    def keep(self) -> None:
-        """Leave it to the next exchange."""
+    def keep(self, body: Body) -> None:
+        """Leave it to the next exchange.
+
+        :param body: of the last one; it may lack its end still.
+        """
         self.used = True
+        self._body, self._kept_at = body, time.monotonic()
         self._road.keep(self)
 
-    @property
-    def dropped(self) -> bool:
-        """Did the other side close it, or say something that nobody asked for?"""
-        if _poll is None:
-            return bool(select.select([self.sock], [], [], 0)[0])
-        look = _poll()
-        look.register(self.sock.fileno(), select.POLLIN)
-        return bool(look.poll(0))
+    def is_free(self) -> bool | None:
+        """May it serve another exchange? None: its last body has not ended yet.
+
+        Takes what has come of that body, and waits for nothing.
+        """
+        self.sock.settimeout(0)
+        ended = self._body.done
+        try:
+            data = self.sock.recv(READ_BYTES)
+            if not data or ended:
+                return False
+            self._body.feed(data)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return ended or None
+        except (OSError, ValueError):
+            return False
+        return self.is_free() if self._body.done else None
+
+    def waited(self, now: float) -> float:
+        """Seconds since it was kept."""
+        return now - self._kept_at
 
 
 class Road:
@@ -121,7 +145,7 @@ class Road:
         self._tunnels = connection_requires_http_tunnel(self._pool.proxy, self._pool.proxy_config, self._pool.scheme)
         self._asks_proxy = proxy is not None and not self._tunnels
         self.lines: tuple[HeaderLine, ...] = tuple(self._pool.proxy_headers.items()) if self._asks_proxy else ()
-        self._idle: list[Connection] = []
+        self._idle: deque[Connection] = deque()
 
     def target(self, url: str) -> str:
         """What the request line names: the path, or the whole URL where a proxy is asked for it."""
@@ -131,20 +155,33 @@ class Road:
         return f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
 
     def waiting(self) -> Connection | None:
-        """A connection that waits to be used again, if there is one."""
-        while self._idle:
-            connection = self._idle.pop()
-            if not connection.dropped:
-                return connection
-            connection.close()
-        return None
+        """A connection that waits to be used again, if there is one: the latest, so that those not needed grow old."""
+        now, unended = time.monotonic(), list[Connection]()
+        self.forget_old(now)
+        try:
+            while self._idle:
+                connection = self._idle.pop()
+                free = connection.is_free()
+                if free:
+                    return connection
+                if free is None and connection.waited(now) < _UNENDED_SECONDS:
+                    unended.append(connection)
+                else:
+                    connection.close()
+            return None
+        finally:
+            self._idle.extend(reversed(unended))
 
     def keep(self, connection: Connection) -> None:
         """See Connection."""
-        if len(self._idle) < _IDLE_CONNECTIONS:
-            self._idle.append(connection)
-        else:
-            connection.close()
+        self._idle.append(connection)
+        if len(self._idle) > _IDLE_CONNECTIONS:
+            self._idle.popleft().close()
+
+    def forget_old(self, now: float) -> None:
+        """Close what has waited too long."""
+        while self._idle and self._idle[0].waited(now) > _IDLE_SECONDS:
+            self._idle.popleft().close()
 
     def open(self, timeout: float) -> Connection:
         """A new connection.

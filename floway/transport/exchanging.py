@@ -13,14 +13,13 @@ from urllib3.exceptions import HTTPError
 
 from floway.providers.contract import Proxy, UpstreamCut, UpstreamRequest, UpstreamUnreachable
 from floway.transport import cancelling
-from floway.transport.connecting import Connection, Road, Session
+from floway.transport.connecting import READ_BYTES, Connection, Road, Session
 from floway.transport.connecting import session as session_named
 from floway.wire.framing import BrokenFraming
 from floway.wire.heads import LARGEST_HEAD, Head, InvalidHead, answer_head, request_head
 
 log = logging.getLogger(__name__)
 
-_READ_BYTES = 64 * 1024
 _JOINED_BYTES = 256 * 1024
 """Up to here a body is copied to go out with its head."""
 
@@ -121,7 +120,7 @@ def _ask(connection: Connection, head: bytes, body: bytes, timeout: float) -> tu
         sock.settimeout(timeout)
         try:
             _say(sock, head, body)
-            came = sock.recv(_READ_BYTES)
+            came = sock.recv(READ_BYTES)
             if not came:
                 raise ConnectionResetError("the connection ended without an answer")
         except (ConnectionError, OSError) as error:
@@ -154,7 +153,7 @@ def _head_of(sock: Any, came: bytes) -> tuple[Head, bytes]:
             continue
         if len(came) > LARGEST_HEAD:
             raise InvalidHead("a head without end")
-        data = sock.recv(_READ_BYTES)
+        data = sock.recv(READ_BYTES)
         if not data:
             raise ConnectionResetError("the connection ended inside the head")
         came += data
@@ -215,7 +214,7 @@ class Response:
     def _receive(self, timeout: float) -> bytes:
         try:
             self._socket.settimeout(timeout)
-            received: bytes = self._socket.recv(_READ_BYTES)
+            received: bytes = self._socket.recv(READ_BYTES)
         except TimeoutError:
             raise
         except (OSError, ValueError) as error:
@@ -233,7 +232,7 @@ class Response:
             log.debug("a body that ended early")
         return bytes(parts[:limit])
 
-    def close(self) -> None:
+    def close(self, *, heard_out: bool = False) -> None:
         """See UpstreamResponse."""
         if self._closed:
             return
@@ -241,7 +240,8 @@ class Response:
         if self._cancellation is not None:
             # A connection that is kept may be another exchange's by the time somebody cancels this one.
             self._cancellation.guard(None)
-        if self._body.done and self._keeps and not self._early:
-            self._connection.keep()
+        ended = self._body.done or (heard_out and not self._body.ends_with_connection)
+        if ended and self._keeps and not self._early:
+            self._connection.keep(self._body)
         else:
             self._connection.close()

@@ -61,7 +61,7 @@ class Memory:
     def read_all(self, limit: int, timeout: float) -> bytes:
         return self.read(timeout)[:limit]
 
-    def close(self) -> None:
+    def close(self, *, heard_out: bool = False) -> None:
         self._body = b""
 
 

@@ -151,6 +151,16 @@ def without_content_type() -> Fault:
     return answer
 
 
+def in_one_write() -> Fault:
+    """A plain answer of a stated length: its last event is its end."""
+
+    def answer(upstream: FakeUpstream, exchange: Exchange, account_id: str) -> None:
+        events = upstream.events(exchange.request, account_id)
+        exchange.answer(200, b"".join(frame(event) for event in events), upstream.headers())
+
+    return answer
+
+
 def byte_by_byte() -> Fault:
     """A plain answer, each byte of it in a chunk and a write of its own."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ import pytest
 
 from floway import transport
 from floway.providers.contract import UpstreamCut, UpstreamRequest, UpstreamUnreachable
+from floway.transport import connecting
 
 Handler = Callable[[socket.socket, bytes], None]
 
@@ -118,6 +120,75 @@ def test_a_body_read_to_its_end_leaves_its_connection_for_the_next(serve: Callab
         assert read_out(response) == b"ok"
         response.close()
     assert server.connections == 1
+
+
+class LateEnd:
+    """Writes the end of its chunks when it is told to."""
+
+    def __init__(self, end: bytes = b"0\r\n\r\n") -> None:
+        self._end = end
+        self._due: list[socket.socket] = []
+
+    def __call__(self, connection: socket.socket, _: bytes) -> None:
+        self._due.append(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n")
+
+    def heard_out(self, server: RawServer, *, ends: bool = True) -> transport.Response:
+        """One exchange, let go of when it has said all it has to say; its end has come when this returns, or is to come."""
+        response = send(request_to(server), f"late end of {server.port}")
+        assert response.read(20) == b"ok"
+        response.close(heard_out=True)
+        if ends:
+            self.end(response)
+        return response
+
+    def end(self, response: transport.Response) -> None:
+        self._due.pop(0).sendall(self._end)
+        assert select.select([response._socket], [], [], 20)[0]  # only it knows when the end has come
+
+
+def test_a_connection_is_used_again_when_the_end_of_what_was_heard_out_has_come(serve: Callable[[Handler], RawServer]) -> None:
+    late = LateEnd()
+    server = serve(late)
+    for _ in range(3):
+        late.heard_out(server)
+    assert server.connections == 1
+
+
+def test_a_connection_whose_end_is_still_to_come_is_left_for_later(serve: Callable[[Handler], RawServer]) -> None:
+    late = LateEnd()
+    server = serve(late)
+    first = late.heard_out(server, ends=False)
+    late.heard_out(server, ends=False)
+    assert server.connections == 2
+    late.end(first)
+    late.heard_out(server, ends=False)
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize("end", [b"0\r\n\r\nmore", b"2\r\nno\r\n", b"x"])
+def test_a_connection_that_says_something_else_than_an_end_is_not_used_again(
+    serve: Callable[[Handler], RawServer], end: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connecting, "_UNENDED_SECONDS", 0)
+    late = LateEnd(end)
+    server = serve(late)
+    late.heard_out(server)
+    late.heard_out(server)
+    assert server.connections == 2
+
+
+def test_a_connection_that_has_waited_too_long_is_closed(
+    serve: Callable[[Handler], RawServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve(answering(OK))
+    for idle in (75, 0):
+        monkeypatch.setattr(connecting, "_IDLE_SECONDS", idle)
+        for _ in range(2):
+            response = send(request_to(server), "aged")
+            read_out(response)
+            response.close()
+    assert server.connections == 3
 
 
 def test_a_body_left_unread_closes_its_connection(serve: Callable[[Handler], RawServer]) -> None:

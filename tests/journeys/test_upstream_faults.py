@@ -247,6 +247,7 @@ def test_an_event_without_end_is_cut_off(gateway: Gateway, upstream: FakeUpstrea
 
 
 def test_a_kept_connection_that_ends_unanswered_is_tried_once_more(gateway: Gateway, upstream: FakeUpstream) -> None:
+    upstream.script(faults.in_one_write())
     gateway.say("leaves a connection behind")
     upstream.script(lambda upstream, exchange, account: exchange.cut())
     assert gateway.say("hello").status == 200

@@ -51,7 +51,7 @@ class ScriptedUpstream:
     def read_all(self, limit: int, timeout: float) -> bytes:
         return b""
 
-    def close(self) -> None:
+    def close(self, *, heard_out: bool = False) -> None:
         """Nothing is open."""
 
 

@@ -27,8 +27,11 @@ class UpstreamResponse(Protocol):
     def read_all(self, limit: int, timeout: float) -> bytes:
         """The rest of a small body, cut at `limit` bytes; what came until an error or the timeout counts."""
 
-    def close(self) -> None:
-        """Let go of it. A body read to its end leaves its connection reusable; any other closes it."""
+    def close(self, *, heard_out: bool = False) -> None:
+        """Let go of it. A body read to its end leaves its connection reusable; any other closes it.
+
+        :param heard_out: the body has said all it has to say, so that its connection may be kept until its end has come too.
+        """
 
 
 @dataclass(frozen=True, slots=True)
