@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, KeysView, Sequence
 from dataclasses import dataclass, field
 
 HeaderLine = tuple[str, str]
@@ -25,10 +25,7 @@ class Headers:
     _first: dict[str, str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        first: dict[str, str] = {}
-        for name, value in self.lines:
-            first.setdefault(name.lower(), value)
-        object.__setattr__(self, "_first", first)
+        object.__setattr__(self, "_first", {name.lower(): value for name, value in reversed(self.lines)})
 
     @classmethod
     def of(cls, lines: Iterable[HeaderLine]) -> Headers:
@@ -37,7 +34,22 @@ class Headers:
 
     def get(self, name: str) -> str | None:
         """The first value under `name`, stripped of outer white space, or None where absent or empty."""
-        return (self._first.get(name.lower()) or "").strip() or None
+        value = self._first.get(name.lower())
+        return value.strip() or None if value else None
+
+    def every(self, name: str) -> Sequence[str]:
+        """Every value under `name`, which is in lower case, in their order and as they came."""
+        first = self._first.get(name)
+        if first is None:
+            return ()
+        if len(self._first) == len(self.lines):
+            return (first,)
+        return [value for key, value in self.lines if key.lower() == name]
+
+    @property
+    def names(self) -> KeysView[str]:
+        """Every name once, in lower case."""
+        return self._first.keys()
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and name.lower() in self._first

@@ -15,8 +15,9 @@ from floway.wire.headers import HeaderLine, Headers
 
 LARGEST_HEAD = 256 * 1024
 _MOST_LINES = 512
-_UNSAFE = re.compile(r"[\r\n\0]")
-_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_LINE = r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\r\n\0]*)\r\n"
+_LINES = re.compile(_LINE)
+_ONLY_LINES = re.compile(f"(?:{_LINE})*")
 _STATUS = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [^\r\n]*)?")
 _BODILESS = frozenset({204, 304})
 
@@ -41,7 +42,7 @@ class Head:
     @property
     def interim(self) -> bool:
         """Is another head to follow it?"""
-        return 100 <= self.status < 200 and self.status != 101
+        return self.status < 200
 
     def body(self) -> Body:
         """The framing of what follows."""
@@ -57,14 +58,14 @@ def request_head(method: str, target: str, lines: Iterable[HeaderLine]) -> bytes
 
     :raises InvalidHead: a line that would be more than one, or that is not latin-1.
     """
-    text = f"{method} {target} HTTP/1.1"
     if " " in target or not target.isascii():
         raise InvalidHead("a target that is none")
-    parts = [text, *(f"{name}: {value}" for name, value in lines), "", ""]
-    if any(map(_UNSAFE.search, parts)):
+    parts = [f"{method} {target} HTTP/1.1", *[f"{name}: {value}" for name, value in lines], "", ""]
+    text = "\n".join(parts)
+    if text.count("\n") >= len(parts) or "\r" in text or "\0" in text:
         raise InvalidHead("a header line that holds a line's end")
     try:
-        return "\r\n".join(parts).encode("latin-1")
+        return text.replace("\n", "\r\n").encode("latin-1")
     except UnicodeEncodeError as error:
         raise InvalidHead("a header line that is not latin-1") from error
 
@@ -74,30 +75,31 @@ def answer_head(data: bytes) -> Head:
 
     :raises InvalidHead: see there.
     """
-    first, *rest = data.split(b"\r\n")
+    first, _, rest = data.partition(b"\r\n")
     status = _STATUS.fullmatch(first)
-    if status is None or len(rest) > _MOST_LINES:
+    if status is None:
         raise InvalidHead("no status line of HTTP/1")
-    headers = Headers(tuple(map(_line, rest)))
+    if status[2] == b"101":
+        raise InvalidHead("a change of protocols that nobody asked for")
+    headers = Headers(_lines(rest.decode("latin-1")))
     length, chunked = _length(headers), _is_chunked(headers)
-    said = (headers.get("connection") or "").lower()
-    keeps = "close" not in said if status[1] == b"1" else "keep-alive" in said
+    said = {option.strip().lower() for value in headers.every("connection") for option in value.split(",")}
+    keeps = "close" not in said and (status[1] == b"1" or "keep-alive" in said)
     return Head(int(status[2]), headers, keeps and not (chunked and length is not None), length, chunked)
 
 
-def _line(line: bytes) -> HeaderLine:
-    name, colon, value = line.decode("latin-1").partition(":")
-    if not colon or not _NAME.fullmatch(name) or _UNSAFE.search(value):
+def _lines(text: str) -> tuple[HeaderLine, ...]:
+    """As they stand, each ended but for the last."""
+    if text:
+        text += "\r\n"
+    lines = _LINES.findall(text)
+    if len(lines) > _MOST_LINES or not _ONLY_LINES.fullmatch(text):
         raise InvalidHead("a header line that is none")
-    return name, value.strip(" \t")
-
-
-def _values(headers: Headers, name: str) -> set[str]:
-    return {value for key, value in headers if key.lower() == name} if name in headers else set()
+    return tuple([(name, value.strip(" \t")) for name, value in lines])
 
 
 def _length(headers: Headers) -> int | None:
-    stated = _values(headers, "content-length")
+    stated = set(headers.every("content-length"))
     if not stated:
         return None
     text = stated.pop()
@@ -107,7 +109,7 @@ def _length(headers: Headers) -> int | None:
 
 
 def _is_chunked(headers: Headers) -> bool:
-    codings = _values(headers, "transfer-encoding")
-    if codings and {coding.lower() for coding in codings} != {"chunked"}:
+    codings = headers.every("transfer-encoding")
+    if any(coding.lower() != "chunked" for coding in codings):
         raise InvalidHead("a transfer-encoding that is not chunked")
     return bool(codings)

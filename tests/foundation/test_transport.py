@@ -409,6 +409,7 @@ def test_interim_heads_are_passed_over(serve: Callable[[Handler], RawServer]) ->
     [
         b"HTTP/2 200 OK\r\n\r\n",
         b"HTTP/1.1 2000 OK\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nupgrade: h2c\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nx-a: b\r\n folded\r\n\r\n",
         b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\nok",
@@ -430,6 +431,7 @@ def test_a_head_that_is_none_is_no_answer(serve: Callable[[Handler], RawServer],
     [
         b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok",
         b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok",
+        b"HTTP/1.1 200 OK\r\nconnection: keep-alive\r\nconnection: x-other, Close\r\ncontent-length: 2\r\n\r\nok",
         b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
         b"HTTP/1.1 204 No Content\r\ncontent-length: 2\r\n\r\nok",
     ],

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from floway.providers.codex.protocol import windows
+from floway.providers.codex.protocol import identity, windows
+from floway.providers.codex.protocol.constants import STATING_HEADERS
 from floway.providers.codex.protocol.content_key import content_key
 from floway.providers.codex.protocol.ids import unix_ms
+from floway.providers.codex.protocol.surfaces import Surface
 from floway.providers.codex.state import UnreadableNote
 from floway.providers.contract import Keepsake, Numbered, Opaque, ProviderRefused, SnapshotContext
 from floway.wire.headers import Headers
@@ -23,6 +25,13 @@ TURN_NOTE = {
 }  # fmt: skip
 OUTPUT = {"type": "function_call_output", "call_id": "c", "output": "4"}
 CALL = {"type": "function_call", "call_id": "c", "name": "add", "arguments": "{}"}
+
+
+def test_every_header_that_states_an_id_is_looked_for() -> None:
+    rules = [rule for rule in vars(identity).values() if isinstance(rule, identity.Rule)]
+    assert len(rules) == 9
+    for rule in rules:
+        assert STATING_HEADERS.issuperset(rule.stated_as[Surface.HEADER])
 
 
 def assert_consistent(sent: Sent) -> None:

@@ -85,12 +85,10 @@ class CodexProvider:
             raise ValueError(f"there is no client profile {profile!r}; known are {', '.join(sorted(PROFILES))}")
         self.slug = slug
         self.prompt_cache: PromptCache | None = _PROMPT_CACHE
-        self._profile = PROFILES[profile]
-        self._host = host.facts()
+        spoken, machine = PROFILES[profile], host.facts()
+        self._gateway = dialect.gateway(spoken, machine)
         self._allowed_origins = tuple(allowed_origins)
-        self._client = Client(
-            slug, base_url, auth_url, self._profile, self._host, connect_timeout, answer_timeout, self._allowed_origins
-        )
+        self._client = Client(slug, base_url, auth_url, spoken, machine, connect_timeout, answer_timeout, self._allowed_origins)
         self._clock = clock
 
     def recognises(self, headers: Headers) -> bool:
@@ -129,7 +127,7 @@ class CodexProvider:
             route = routing.known(context.account.facts, self._allowed_origins)
         except AccountUnusable as error:
             raise ProviderRefused("The gateway's login cannot be used now.", code="account_unusable", status=503) from error
-        outgoing = request.compose(context, memory, self._profile, self._host, route)
+        outgoing = request.compose(context, memory, self._gateway, route)
         return PreparedRequest(
             request=self._client.responses_request(outgoing, route),
             carry=state.write_turn(outgoing.statement.note()),

@@ -21,7 +21,8 @@ def read_conversation(note: JSON) -> ConversationNote:
 
     :raises UnreadableNote: it is of another shape.
     """
-    return ConversationNote(_text(note, "session_id"), _text(note, "thread_id"))
+    session_id, thread_id = _texts(note, ("session_id", "thread_id"))
+    return ConversationNote(session_id, thread_id)
 
 
 def read_turn(note: JSON | None) -> TurnNote | None:
@@ -31,12 +32,11 @@ def read_turn(note: JSON | None) -> TurnNote | None:
     """
     if note is None:
         return None
-    started = _field(note, "turn_started_at_unix_ms")
+    session_id, thread_id, turn_id, window_id = _texts(note, ("session_id", "thread_id", "turn_id", "window_id"))
+    started = note.get("turn_started_at_unix_ms")
     if not isinstance(started, int) or isinstance(started, bool):
         raise UnreadableNote("turn_started_at_unix_ms is no integer")
-    return TurnNote(
-        _text(note, "session_id"), _text(note, "thread_id"), _text(note, "turn_id"), started, _text(note, "window_id")
-    )
+    return TurnNote(session_id, thread_id, turn_id, started, window_id)
 
 
 def write_turn(note: TurnNote) -> dict[str, JSON]:
@@ -50,14 +50,13 @@ def write_turn(note: TurnNote) -> dict[str, JSON]:
     }
 
 
-def _field(note: JSON, name: str) -> JSON:
+def _texts(note: JSON, names: tuple[str, ...]) -> list[str]:
     if not isinstance(note, dict):
         raise UnreadableNote("it is no JSON object")
-    return note.get(name)
-
-
-def _text(note: JSON, name: str) -> str:
-    value = _field(note, name)
-    if not isinstance(value, str) or not value:
-        raise UnreadableNote(f"{name} is no text")
-    return value
+    found: list[str] = []
+    for name in names:
+        value = note.get(name)
+        if not isinstance(value, str) or not value:
+            raise UnreadableNote(f"{name} is no text")
+        found.append(value)
+    return found

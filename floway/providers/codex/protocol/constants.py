@@ -15,10 +15,18 @@ LITE = "x-openai-internal-codex-responses-lite"
 ROUTING_HINT = "x-codex-routing-hint"
 CLIENT_REQUEST_ID = "x-client-request-id"
 SESSION_ID = "session-id"
+SESSION_ALIAS = "session_id"
 THREAD_ID = "thread-id"
 ACCOUNT_ID = "chatgpt-account-id"
 ORIGINATOR = "originator"
 USER_AGENT = "user-agent"
+
+# Those by which a caller may say who it is, or how it speaks.
+STATING_HEADERS = frozenset(
+    {
+        SESSION_ID, SESSION_ALIAS, THREAD_ID, CLIENT_REQUEST_ID, WINDOW_ID, PARENT_THREAD_ID, SUBAGENT, TURN_METADATA, LITE,
+    }
+)  # fmt: skip
 
 # The one id that is a key of the body's `client_metadata` and never a header.
 INSTALLATION_ID = "x-codex-installation-id"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
 
 from floway.providers.codex.protocol import constants as names
 from floway.providers.codex.protocol import windows
@@ -51,7 +50,7 @@ def _rule(
 SESSION = _rule(
     "session",
     names.SESSION_ID,
-    header=(names.SESSION_ID, "session_id"),
+    header=(names.SESSION_ID, names.SESSION_ALIAS),
     client_metadata=("session_id",),
     turn_metadata=("session_id",),
 )
@@ -86,7 +85,7 @@ def find(rule: Rule, surfaces: Surfaces, otherwise: Candidates = ()) -> Resolved
 
     :raises ProviderRefused: it cannot stand in a header.
     """
-    for value, source in chain(surfaces.stated(rule.stated_as), otherwise):
+    for value, source in surfaces.stated(rule.stated_as) or otherwise:
         return ResolvedId(rule.name, _usable(value, rule.param), source)
     return None
 
@@ -128,7 +127,7 @@ def claim(
         scope=(ScopeStep(SESSION.name, session.value), ScopeStep(THREAD.name, thread.value)),
         note={"session_id": session.value, "thread_id": thread.value},
         window=windows.read(window.value, thread.value) if window else None,
-        identity=tuple(found for found in (session, thread, window) if found),
+        identity=(session, thread) if window is None else (session, thread, window),
         recall_key=content_key(body) if session.source == MINTED else None,
     )
 
@@ -138,4 +137,4 @@ def _remembered(
 ) -> tuple[tuple[TurnNote | ConversationNote, str], ...]:
     """The notes that are there, each with the operator's word for it, best first."""
     notes = ((continued, "snapshot"), (recalled, "content key"))
-    return tuple((note, source) for note, source in notes if note is not None)
+    return tuple([(note, source) for note, source in notes if note is not None])

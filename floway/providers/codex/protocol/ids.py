@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -25,13 +26,24 @@ def uuid7(moment: datetime, entropy: Entropy) -> str:
     value = (unix_ms(moment) & (1 << 48) - 1) << 80
     value |= 0x7 << 76 | (drawn >> 62 & 0xFFF) << 64
     value |= 0b10 << 62 | drawn & (1 << 62) - 1
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    return _spelled(f"{value:032x}")
+
+
+def _spelled(digits: str) -> str:
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def _uuid5(namespace: bytes, name: str) -> bytes:
+    """RFC 9562 §5.5, as bytes: `uuid.uuid5` builds and checks an object on the way to each."""
+    drawn = bytearray(hashlib.sha1(namespace + name.encode(), usedforsecurity=False).digest()[:16])
+    drawn[6] = 0x50 | drawn[6] & 0x0F
+    drawn[8] = 0x80 | drawn[8] & 0x3F
+    return bytes(drawn)
 
 
 def instructions_item_id(thread_id: str, instructions: str) -> str:
     """The id of the developer message that carries the base instructions: the same for a thread and a text."""
-    return f"msg_{uuid.uuid5(uuid.uuid5(uuid.NAMESPACE_OID, thread_id), instructions)}"
+    return f"msg_{_spelled(_uuid5(_uuid5(uuid.NAMESPACE_OID.bytes, thread_id), instructions).hex())}"
 
 
 def is_uuid4(text: object) -> bool:

@@ -14,7 +14,7 @@ from floway.providers.contract import QuotaWindow
 from floway.wire.headers import Headers
 from floway.wire.json import JSON, InvalidJSON, JSONObject, loads
 
-_USED = re.compile(r"x-codex-(?:([a-z0-9_-]{1,48})-)?(primary|secondary)-used-percent", re.IGNORECASE)
+_USED = re.compile(r"x-codex-(?:([a-z0-9_-]{1,48})-)?(primary|secondary)-used-percent")
 _MAIN_LIMIT = "codex"
 _CREDITS = "x-codex-credits-"
 _LARGEST = 10.0**12
@@ -32,17 +32,15 @@ def windows(headers: Headers, now: datetime) -> tuple[QuotaWindow, ...]:
 
 
 def _percentages(headers: Headers, now: datetime) -> Iterator[QuotaWindow]:
-    seen: set[str] = set()
-    for name, value in headers:
+    for name in reversed([*headers.names]):
         matched = _USED.fullmatch(name)
-        if matched is None or (used := number(value)) is None or name.lower() in seen:
+        if matched is None or (used := number(headers.get(name))) is None:
             continue
-        seen.add(name.lower())
-        stem = name.lower().removesuffix("-used-percent")
+        stem = name.removesuffix("-used-percent")
         minutes = number(headers.get(f"{stem}-window-minutes"))
         yield QuotaWindow(
             limit=_limit(headers, matched[1]),
-            window=matched[2].lower(),
+            window=matched[2],
             used_percent=used,
             minutes=int(minutes) if minutes else None,
             resets_at=_resets_at(headers, stem, now),
@@ -52,7 +50,7 @@ def _percentages(headers: Headers, now: datetime) -> Iterator[QuotaWindow]:
 def _limit(headers: Headers, slug: str | None) -> str:
     if slug is None:
         return _MAIN_LIMIT
-    return _name(headers.get(f"x-codex-{slug}-limit-name")) or slug.lower()
+    return _name(headers.get(f"x-codex-{slug}-limit-name")) or slug
 
 
 def _name(stated: JSON) -> str | None:

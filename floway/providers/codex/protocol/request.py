@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from floway.providers.codex.protocol import compaction, dialect, items, projection, statement, surfaces, turns
 from floway.providers.codex.protocol import constants as names
-from floway.providers.codex.protocol.dialect import Host, Speaker
+from floway.providers.codex.protocol.dialect import Speaker
 from floway.providers.codex.protocol.headers import routing_hint
 from floway.providers.codex.protocol.memory import ConversationNote, TurnNote
 from floway.providers.codex.protocol.profiles import Profile
@@ -17,6 +17,8 @@ from floway.providers.codex.protocol.statement import Statement
 from floway.providers.codex.protocol.surfaces import Surface, Surfaces
 from floway.providers.contract import Change, Keepsake, RequestContext
 from floway.wire.json import JSON
+
+_LITE = {Surface.HEADER: (names.LITE,), Surface.CLIENT_METADATA: (names.FRAME_LITE,)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,15 +41,15 @@ class Outgoing:
     changes: tuple[Change, ...]
 
 
-def compose(context: RequestContext, memory: Memory, configured: Profile, host: Host, routing: Routing) -> Outgoing:
+def compose(context: RequestContext, memory: Memory, gateway: Speaker, routing: Routing) -> Outgoing:
     """The request for this turn; a function of its arguments.
 
-    :param configured: the profile in force for callers that are no official clients.
+    :param gateway: who speaks for callers that are no official clients.
     :param routing: the account's, which no caller can state.
     :raises ProviderRefused: it cannot be expressed.
     """
     inbound = context.inbound
-    speaker = dialect.official(inbound.headers) or dialect.gateway(configured, host)
+    speaker = dialect.official(inbound.headers) or gateway
     profile, said = speaker.profile, surfaces.read(inbound)
     sent = items.listed(inbound.body.get("input"))
     compact = compaction.is_asked(context.action, sent)
@@ -104,5 +106,5 @@ def _turn_state(keepsakes: Sequence[Keepsake], turn_id: str) -> str | None:
 
 def _is_lite(said: Surfaces, speaker: Speaker, sent: list[JSON]) -> bool:
     """Does the caller say that it sends the lite shape, and is an official client or bears it out?"""
-    flags = said.stated({Surface.HEADER: (names.LITE,), Surface.CLIENT_METADATA: (names.FRAME_LITE,)})
-    return any(value == "true" for value, _ in flags) and (speaker.official or items.brings_tools(sent))
+    flags = [value for value, _ in said.stated(_LITE)]
+    return "true" in flags and (speaker.official or items.brings_tools(sent))

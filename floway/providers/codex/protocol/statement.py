@@ -34,7 +34,7 @@ class Statement:
             self.session, self.thread, self.client_request, self.window, self.turn, self.root_turn, self.installation,
             self.parent_thread, self.subagent,
         )  # fmt: skip
-        return tuple(found for found in ids if found is not None)
+        return tuple([found for found in ids if found is not None])
 
     def note(self) -> TurnNote:
         """What to remember of this turn."""

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
 from floway.providers.codex.protocol import turn_metadata
-from floway.providers.codex.protocol.constants import TURN_METADATA
+from floway.providers.codex.protocol.constants import STATING_HEADERS, TURN_METADATA
 from floway.providers.contract import ResponsesRequest
-from floway.wire.headers import Headers
 from floway.wire.json import JSON, JSONObject
 
 _NOTHING: JSONObject = MappingProxyType({})
 
 
-class Surface(enum.Enum):
+class Surface(enum.StrEnum):
     """Where an id may stand; the value is the operator's word for it."""
 
     HEADER = "header"
@@ -30,42 +29,50 @@ _ORDER: dict[Literal["http", "websocket"], tuple[Surface, ...]] = {
     "http": (Surface.HEADER, Surface.CLIENT_METADATA, Surface.TURN_METADATA),
     "websocket": (Surface.CLIENT_METADATA, Surface.TURN_METADATA, Surface.HEADER),
 }
+_METADATA = {Surface.HEADER: (TURN_METADATA,), Surface.CLIENT_METADATA: (TURN_METADATA,)}
+
+Look = Callable[[str], JSON]
 
 
 @dataclass(frozen=True, slots=True)
 class Surfaces:
-    """A request's statements about itself, each surface as a mapping of names to values."""
+    """A request's statements about itself, each surface as a mapping of names to values.
 
-    headers: Headers
+    :param looks: how to look something up on each surface that has anything to tell, in the order of precedence.
+    """
+
     client_metadata: JSONObject
     turn_metadata: JSONObject
-    order: tuple[Surface, ...]
+    looks: tuple[tuple[Surface, Look], ...]
 
-    def stated(self, names: Mapping[Surface, tuple[str, ...]]) -> Iterator[tuple[str, str]]:
+    def stated(self, names: Mapping[Surface, tuple[str, ...]]) -> list[tuple[str, str]]:
         """(value, source) for every one of `names` that is stated, in the order of precedence."""
-        for surface in self.order:
+        found = []
+        for surface, look in self.looks:
             for name in names.get(surface, ()):
-                if value := text(self._look(surface, name)):
-                    yield value, f"{surface.value} {name}"
-
-    def _look(self, surface: Surface, name: str) -> JSON:
-        if surface is Surface.HEADER:
-            return self.headers.get(name)
-        column = self.client_metadata if surface is Surface.CLIENT_METADATA else self.turn_metadata
-        return column.get(name)
+                value = look(name)
+                if isinstance(value, str) and (value := value.strip()):
+                    found.append((value, f"{surface} {name}"))
+        return found
 
 
 def read(inbound: ResponsesRequest) -> Surfaces:
     """The surfaces of a request. Turn metadata that is no JSON object is as good as none."""
-    order = _ORDER[inbound.transport]
     client = inbound.body.get("client_metadata")
-    bare = Surfaces(inbound.headers, client if isinstance(client, dict) else _NOTHING, _NOTHING, order)
-    names = {Surface.HEADER: (TURN_METADATA,), Surface.CLIENT_METADATA: (TURN_METADATA,)}
-    parsed = (turn_metadata.parse(value) for value, _ in bare.stated(names))
-    stated = next((metadata for metadata in parsed if metadata is not None), _NOTHING)
-    return Surfaces(bare.headers, bare.client_metadata, stated, order)
+    client = client if isinstance(client, dict) else _NOTHING
+    # Most callers are of no dialect and state nothing: then no name is looked for anywhere.
+    headers = None if STATING_HEADERS.isdisjoint(inbound.headers.names) else inbound.headers.get
+    if headers is None and not client:
+        return _SILENT
+    looks: dict[Surface, Look | None] = {Surface.HEADER: headers, Surface.CLIENT_METADATA: client.get if client else None}
+    stated = Surfaces(client, _NOTHING, _asked(looks, inbound)).stated(_METADATA)
+    turn = next((metadata for value, _ in stated if (metadata := turn_metadata.parse(value)) is not None), _NOTHING)
+    looks[Surface.TURN_METADATA] = turn.get if turn else None
+    return Surfaces(client, turn, _asked(looks, inbound))
 
 
-def text(value: JSON) -> str | None:
-    """`value` trimmed, or None where it is no string or an empty one."""
-    return value.strip() or None if isinstance(value, str) else None
+def _asked(looks: Mapping[Surface, Look | None], inbound: ResponsesRequest) -> tuple[tuple[Surface, Look], ...]:
+    return tuple([(surface, look) for surface in _ORDER[inbound.transport] if (look := looks.get(surface)) is not None])
+
+
+_SILENT = Surfaces(_NOTHING, _NOTHING, ())
