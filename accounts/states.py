@@ -134,12 +134,16 @@ def _length(hold: Hold, last: int, asked: int) -> int:
     return max(1, min(hold.most, asked if asked > 0 else grown))
 
 
-def succeeded(credential: OAuthCredential) -> None:
-    """An upstream call with this credential, as it was read before the call, was answered: a hold it was under is over."""
+def succeeded(credential: OAuthCredential) -> bool:
+    """An upstream call with this credential, as it was read before the call, was answered: a hold it was under is over.
+
+    Was there anything to write?
+    """
     if credential.state not in State.timed() and not credential.hold_seconds:
-        return
+        return False
     with transaction.atomic():
         rows = OAuthCredential.objects.filter(pk=credential.pk, state__in=[State.ACTIVE, *State.timed()])
         for row in rows.filter(state_since__lte=credential.state_since).select_for_update():
             row.hold_seconds = 0
             row.enter(State.ACTIVE, "")
+    return True

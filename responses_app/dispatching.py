@@ -189,8 +189,9 @@ class Dispatcher:
         self._exchange.credential = credential
         began = self._clock.monotonic()
         try:
-            held = self._ready(credential, tokens.fresh(credential, self._clock.now()))
-            return self._dispatch(credential, held)
+            held = tokens.fresh(credential, self._clock.now())
+            with transport.cancellable(self._cancellation):
+                return self._dispatch(credential, discovery.informed(credential, held, self._clock.now()))
         except AccountUnusable as unusable:
             miss = Miss(_Kind.NEEDS_SIGN_IN, tokens.unavailable(), ended_by=Exchange.EndedBy.GATEWAY)
             outcome, detail = "unusable", str(unusable)
@@ -209,10 +210,6 @@ class Dispatcher:
         self._exchange.operator_note = detail[:1000]
         self._note(credential, outcome, detail, began)
         return miss
-
-    def _ready(self, credential: OAuthCredential, held: Held) -> Held:
-        with transport.cancellable(self._cancellation):
-            return discovery.informed(credential, held, self._clock.now())
 
     def _dispatch(self, credential: OAuthCredential, held: Held) -> Begun | Miss:
         began = self._clock.monotonic()
@@ -234,11 +231,11 @@ class Dispatcher:
         if failure is not None:
             windows = self._provider.quota(upstream.headers, self._clock.now())
             return self._missed(credential, held, failure, windows, began)
-        states.succeeded(credential)
+        if states.succeeded(credential):
+            connection.close()
         return self._begun(credential, Begun(HeldBack(upstream, self._relay()), held, notes), began)
 
     def _begun(self, credential: OAuthCredential, begun: Begun, began: float) -> Begun | Miss:
-        connection.close()
         begun.answer.look(self._clock, settings.FLOWAY_HOLD_BACK_SECONDS)
         if begun.answer.cut is not None:
             self._note(credential, "cut", str(begun.answer.cut), began)
@@ -268,11 +265,10 @@ class Dispatcher:
         prepared = self._preparation.prepare(account)
         connection.close()
         self._exchange.dispatches += 1
-        with transport.cancellable(self._cancellation):
-            if self._capture is None:
-                return self._provider.stream(prepared.request, account)
-            self._capture.sent(prepared.request, account)
-            return self._capture.overheard(self._provider.stream(prepared.request, account))
+        if self._capture is None:
+            return self._provider.stream(prepared.request, account)
+        self._capture.sent(prepared.request, account)
+        return self._capture.overheard(self._provider.stream(prepared.request, account))
 
     def _failure(self, upstream: UpstreamResponse) -> Failure | None:
         """The classified refusal, its body read and its connection let go of; None for success."""

@@ -18,6 +18,7 @@ class Cancellation:
     def __init__(self) -> None:
         self.cancelled = False
         self._socket: socket.socket | None = None
+        self._copy: socket.socket | None = None
         self._lock = threading.Lock()
 
     def cancel(self) -> None:
@@ -30,9 +31,23 @@ class Cancellation:
     def guard(self, sock: socket.socket | None) -> None:
         """From now on `cancel` closes this connection; None lets go of the last one."""
         with self._lock:
+            if self._copy is not None:
+                self._copy.close()
+                self._copy = None
             self._socket = sock
             if self.cancelled and sock is not None:
                 _shut(sock)
+
+    def guard_opening(self, sock: socket.socket) -> None:
+        """As `guard`, of one that is still to be connected: TLS takes its socket over and leaves it empty, but not its copy.
+
+        :raises ConnectionAbortedError: this exchange was ended.
+        """
+        copy = sock.dup()
+        self.guard(copy)
+        self._copy = copy
+        if self.cancelled:
+            raise ConnectionAbortedError("ended before it was connected")
 
 
 _cancellation: contextvars.ContextVar[Cancellation | None] = contextvars.ContextVar("cancellation", default=None)

@@ -19,14 +19,15 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.cookies import RequestsCookieJar
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.util.connection import allowed_gai_family
 from urllib3.util.proxy import connection_requires_http_tunnel
 
 from floway.addresses import may_be_proxy
 from floway.providers.contract import Proxy
 from floway.transport import cancelling
+from floway.transport.cookies import Cookies
 from floway.wire.framing import Body, SizedBody
 from floway.wire.headers import HeaderLine
 
@@ -39,14 +40,34 @@ READ_BYTES = 64 * 1024
 
 
 class _Guarded:
-    """Connections whose socket the current cancellation knows from the moment it is open."""
+    """Connections whose socket the current cancellation knows before it is connected."""
 
     def _new_conn(self) -> socket.socket:
-        sock: socket.socket = super()._new_conn()  # type: ignore[misc] # mixed into a connection class
-        cancelling.check_peer(sock)
-        if (cancellation := cancelling.current()) is not None:
-            cancellation.guard(sock)
-        return sock
+        theirs: Any = self
+        failure = OSError("a name without an address")
+        family = allowed_gai_family()
+        for *kind, _, address in socket.getaddrinfo(theirs._dns_host, theirs.port, family, socket.SOCK_STREAM):
+            sock = socket.socket(*kind)
+            try:
+                _connect(sock, address, theirs)
+            except cancelling.PeerDenied:
+                raise
+            except OSError as error:
+                sock.close()
+                failure = error
+            else:
+                return sock
+        raise failure
+
+
+def _connect(sock: socket.socket, address: Any, wanted: Any) -> None:
+    if (cancellation := cancelling.current()) is not None:
+        cancellation.guard_opening(sock)
+    for option in wanted.socket_options or ():
+        sock.setsockopt(*option)
+    sock.settimeout(wanted.timeout)
+    sock.connect(address)
+    cancelling.check_peer(sock)
 
 
 class _Plain(_Guarded, HTTPConnection):
@@ -199,6 +220,8 @@ class Road:
                     opened.connect()
         except BaseException:
             opened.close()
+            if (cancellation := cancelling.current()) is not None:
+                cancellation.guard(None)
             raise
         return Connection(opened, self)
 
@@ -212,7 +235,7 @@ class Session:
     """The connections and cookies of one credential in this process."""
 
     def __init__(self) -> None:
-        self.cookies = RequestsCookieJar()
+        self.cookies = Cookies()
         self._adapter = _Adapter(pool_connections=4, max_retries=0)
         self._roads: dict[tuple[str, str, Proxy | None], Road] = {}
 
@@ -237,8 +260,11 @@ _sessions_lock = threading.Lock()
 def session(name: str) -> Session:
     """The session of this name; those that were not asked for lately are forgotten."""
     with _sessions_lock:
-        held = _sessions.pop(name, None) or Session()
-        _sessions[name] = held
-        while len(_sessions) > _SESSIONS:
-            _sessions.popitem(last=False)[1].close()
+        held = _sessions.get(name)
+        if held is None:
+            held = _sessions[name] = Session()
+            if len(_sessions) > _SESSIONS:
+                _sessions.popitem(last=False)[1].close()
+        else:
+            _sessions.move_to_end(name)
         return held

@@ -6,14 +6,12 @@ import logging
 import time
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
-from requests.cookies import MockRequest
 from urllib3.exceptions import HTTPError
 
 from floway.providers.contract import Proxy, UpstreamCut, UpstreamRequest, UpstreamUnreachable
 from floway.transport import cancelling
-from floway.transport.connecting import READ_BYTES, Connection, Road, Session
+from floway.transport.connecting import READ_BYTES, Connection, Road
 from floway.transport.connecting import session as session_named
 from floway.wire.framing import BrokenFraming
 from floway.wire.heads import LARGEST_HEAD, Head, InvalidHead, answer_head, request_head
@@ -32,37 +30,9 @@ class _NotHad(Exception):
     """A connection that could not be opened; nothing was said."""
 
 
-class _CookieRequest:
-    """What a cookie jar asks of a request."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.headers: dict[str, str] = {}
-        self.type = urlsplit(url).scheme
-
-
-class _CookieAnswer:
-    """What a cookie jar asks of an answer."""
-
-    def __init__(self, head: Head) -> None:
-        self._lines = [value for name, value in head.headers if name.lower() == "set-cookie"]
-
-    def info(self) -> _CookieAnswer:
-        return self
-
-    def get_all(self, name: str, default: Any = None) -> Any:
-        return self._lines if name.lower() == "set-cookie" else default
-
-
 def cookie_header(session: str, url: str) -> str | None:
     """The cookies that `session` holds for `url`, as one header value, or None."""
-    jar = session_named(session).cookies
-    if not len(jar):
-        return None
-    asked: Any = MockRequest(_CookieRequest(url))
-    jar.add_cookie_header(asked)
-    value: str | None = asked.get_new_headers().get("Cookie")
-    return value
+    return session_named(session).cookies.header(url)
 
 
 def send(
@@ -87,7 +57,7 @@ def send(
         raise UpstreamUnreachable(_reason(error.__cause__ or error), sent=False) from error
     except (InvalidHead, OSError, ValueError) as error:
         raise UpstreamUnreachable(_reason(error), sent=head is not None) from error
-    _take_cookies(held, request.url, answer)
+    held.cookies.take(request.url, answer.headers)
     return Response(connection, answer, early)
 
 
@@ -157,13 +127,6 @@ def _head_of(sock: Any, came: bytes) -> tuple[Head, bytes]:
         if not data:
             raise ConnectionResetError("the connection ended inside the head")
         came += data
-
-
-def _take_cookies(held: Session, url: str, head: Head) -> None:
-    if "set-cookie" in head.headers:
-        asked: Any = MockRequest(_CookieRequest(url))
-        answered: Any = _CookieAnswer(head)
-        held.cookies.extract_cookies(answered, asked)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

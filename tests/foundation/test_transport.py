@@ -6,13 +6,16 @@ import contextlib
 import select
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from floway import transport
-from floway.providers.contract import UpstreamCut, UpstreamRequest, UpstreamUnreachable
+from floway.providers.contract import Proxy, UpstreamCut, UpstreamRequest, UpstreamUnreachable
 from floway.transport import connecting
+from floway.transport.cookies import Cookies
+from floway.wire.headers import Headers
 
 Handler = Callable[[socket.socket, bytes], None]
 
@@ -270,6 +273,43 @@ def test_cancelling_wakes_whoever_waits_at_whatever_stage(serve: Callable[[Handl
     release.set()
 
 
+def test_cancelling_ends_the_wait_for_a_connection() -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, contextlib.ExitStack() as crowd:
+        for _ in range(2):
+            waiting = crowd.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        assert_cancelled("http", full, proxy=None)
+
+
+@pytest.mark.parametrize("through_proxy", [False, True])
+def test_cancelling_ends_the_wait_for_tls_and_for_a_tunnel(through_proxy: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        proxy = Proxy(f"http://127.0.0.1:{silent.getsockname()[1]}", local=True)
+        assert_cancelled("https", silent, proxy=proxy if through_proxy else None)
+
+
+def assert_cancelled(scheme: str, listener: socket.socket, proxy: Proxy | None) -> None:
+    cancellation, ended = transport.Cancellation(), threading.Event()
+
+    def cancel() -> None:
+        with contextlib.ExitStack() as accepted:
+            if scheme == "https":
+                connection = accepted.enter_context(listener.accept()[0])
+                assert connection.recv(1)
+            while not ended.wait(0.01):
+                cancellation.cancel()
+
+    cancelling = threading.Thread(target=cancel)
+    cancelling.start()
+    request = UpstreamRequest("GET", f"{scheme}://127.0.0.1:{listener.getsockname()[1]}/", (), b"")
+    with transport.cancellable(cancellation), pytest.raises(UpstreamUnreachable) as caught:
+        transport.send(request, session="opening", connect_timeout=60, answer_timeout=60, proxy=proxy)
+    ended.set()
+    cancelling.join()
+    assert not caught.value.sent
+
+
 def test_cancelling_late_leaves_a_connection_that_was_given_back(serve: Callable[[Handler], RawServer]) -> None:
     server = serve(answering(OK))
     cancellation = transport.Cancellation()
@@ -299,6 +339,30 @@ def test_cookies_stay_with_their_session_and_host(serve: Callable[[Handler], Raw
     assert transport.cookie_header("cookies", url) == "__edge=1"
     assert transport.cookie_header("cookies", "http://localhost/other") is None
     assert transport.cookie_header("another", url) is None
+
+
+def test_a_cookie_that_ends_or_is_replaced_is_not_said_again(serve: Callable[[Handler], RawServer]) -> None:
+    lines = [b"a=1; max-age=100", b"a=2; max-age=100", b"a=; max-age=0"]
+    server = serve(
+        lambda connection, _: connection.sendall(
+            b"HTTP/1.1 200 OK\r\nset-cookie: " + lines.pop(0) + b"\r\ncontent-length: 0\r\n\r\n"
+        )
+    )
+    url, said = f"http://127.0.0.1:{server.port}/path", []
+    for _ in range(3):
+        send(request_to(server), "changing").close()
+        said += [transport.cookie_header("changing", url) for _ in range(2)]
+    assert said == ["a=1", "a=1", "a=2", "a=2", None, None]
+
+
+def test_a_cookie_is_said_until_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1_700_000_000.0]
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    jar, url = Cookies(), "https://upstream.example/path"
+    jar.take(url, Headers((("set-cookie", "a=1; max-age=100"),)))
+    assert (jar.header(url), jar.header(url)) == ("a=1", "a=1")
+    now[0] += 101
+    assert (jar.header(url), jar.header(url)) == (None, None)
 
 
 def test_no_answer_is_told_by_kind_and_names_no_secret() -> None:

@@ -5,7 +5,6 @@ The headers were captured; the shape of the usage endpoint's answer is that of t
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,8 +17,9 @@ _USED = re.compile(r"x-codex-(?:([a-z0-9_-]{1,48})-)?(primary|secondary)-used-pe
 _MAIN_LIMIT = "codex"
 _CREDITS = "x-codex-credits-"
 _LARGEST = 10.0**12
-_FARTHEST = timedelta(days=400)
+_FARTHEST_SECONDS = timedelta(days=400).total_seconds()
 _LONGEST_NAME = 64
+_LONGEST_NUMBER = 32
 _REVIEW_LIMIT = "code_review"
 
 
@@ -58,12 +58,12 @@ def _name(stated: JSON) -> str | None:
 
 
 def _resets_at(headers: Headers, stem: str, now: datetime) -> datetime | None:
-    return _reset(headers.get(f"{stem}-reset-at"), headers.get(f"{stem}-reset-after-seconds"), now)
+    at = moment(number(headers.get(f"{stem}-reset-at")), now)
+    return at or _after(number(headers.get(f"{stem}-reset-after-seconds")), now)
 
 
-def _reset(stated_at: JSON, stated_after: JSON, now: datetime) -> datetime | None:
-    at, after = moment(number(stated_at), now), number(stated_after)
-    return at or (now + timedelta(seconds=after) if after is not None and after <= _FARTHEST.total_seconds() else None)
+def _after(seconds: float | None, now: datetime) -> datetime | None:
+    return now + timedelta(seconds=seconds) if seconds is not None and seconds <= _FARTHEST_SECONDS else None
 
 
 def _credits(headers: Headers) -> Iterator[QuotaWindow]:
@@ -102,7 +102,7 @@ def _of_limit(name: str, limit: JSON, now: datetime) -> Iterator[QuotaWindow]:
         told = _object(_object(limit).get(f"{window}_window"))
         used, seconds = number(told.get("used_percent")), number(told.get("limit_window_seconds"))
         if used is not None:
-            resets_at = _reset(told.get("reset_at"), told.get("reset_after_seconds"), now)
+            resets_at = moment(number(told.get("reset_at")), now) or _after(number(told.get("reset_after_seconds")), now)
             yield QuotaWindow(name, window, used, int(seconds / 60) if seconds else None, resets_at)
 
 
@@ -112,17 +112,20 @@ def _object(value: JSON) -> JSONObject:
 
 def number(value: object) -> float | None:
     """A finite number from 0 to a million million, written or real; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, str | int | float) or (isinstance(value, str) and len(value) > 32):
+    if isinstance(value, str):
+        if len(value) > _LONGEST_NUMBER:
+            return None
+    elif isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     try:
         parsed = float(value)
     except (ValueError, OverflowError):
         return None
-    return parsed if math.isfinite(parsed) and 0 <= parsed <= _LARGEST else None
+    return parsed if 0 <= parsed <= _LARGEST else None
 
 
 def moment(unix_seconds: float | None, now: datetime) -> datetime | None:
     """A moment within a year or so of `now`, or None: what lies farther off is no reset."""
-    if unix_seconds is None or abs(unix_seconds - now.timestamp()) > _FARTHEST.total_seconds():
+    if unix_seconds is None or abs(unix_seconds - now.timestamp()) > _FARTHEST_SECONDS:
         return None
     return datetime.fromtimestamp(int(unix_seconds), UTC)
