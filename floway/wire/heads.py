@@ -110,6 +110,6 @@ def _length(headers: Headers) -> int | None:
 
 def _is_chunked(headers: Headers) -> bool:
     codings = headers.every("transfer-encoding")
-    if any(coding.lower() != "chunked" for coding in codings):
+    if codings and {coding.lower() for coding in codings} != {"chunked"}:
         raise InvalidHead("a transfer-encoding that is not chunked")
     return bool(codings)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from floway.providers.contract import ProviderRefused
 from floway.wire.headers import HeaderLine
 from floway.wire.json import JSONObject
 
-_LONGEST_WORD = 128
+# Printable ASCII but for what parts a hint: " ", ";", "," and "=".
+_WORD = re.compile(r"[!-+\--:<>-~]{1,128}")
 
 
 def lines(order: Sequence[str], values: Mapping[str, str | None]) -> tuple[HeaderLine, ...]:
@@ -33,7 +35,6 @@ def routing_hint(body: JSONObject) -> str:
 
 
 def _word(value: object, param: str) -> str:
-    usable = isinstance(value, str) and 0 < len(value) <= _LONGEST_WORD and value.isascii() and value.isprintable()
-    if not isinstance(value, str) or not usable or set(value) & set(" ;,="):
+    if not isinstance(value, str) or not _WORD.fullmatch(value):
         raise ProviderRefused(f"'{param}' names nothing that exists.", param=param, code="invalid_value")
     return value

@@ -46,9 +46,11 @@ def mended(items: Iterable[JSON]) -> tuple[list[JSON], tuple[Change, ...]]:
     changes: dict[Change, None] = {}
     for item in items:
         fixed, made = _mend(item)
-        changes |= dict.fromkeys(made)
-        if _PLAIN_REASONING not in made:
-            kept.append(fixed)
+        if made:
+            changes |= dict.fromkeys(made)
+            if _PLAIN_REASONING in made:
+                continue
+        kept.append(fixed)
     return kept, tuple(changes)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 
 from floway.wire.json import JSON
 
@@ -13,17 +12,13 @@ def in_order(values: Mapping[str, JSON], order: Sequence[str]) -> dict[str, JSON
 
     So a client newer than the profile keeps its own new keys where it put them.
     """
-    ranks = _ranks(tuple(order))
-    if values.keys() <= ranks.keys():
-        return {key: values[key] for key in sorted(values, key=ranks.__getitem__)}
+    known = {key: values[key] for key in order if key in values}
+    if len(known) == len(values):
+        return known
+    ranks = {key: rank for rank, key in enumerate(order)}
     placed: list[tuple[int, bool, str]] = []
     rank = -1
     for key in values:
         rank = ranks.get(key, rank)
         placed.append((rank, key not in ranks, key))
     return {key: values[key] for _, _, key in sorted(placed, key=lambda place: place[:2])}
-
-
-@lru_cache(maxsize=16)
-def _ranks(order: tuple[str, ...]) -> dict[str, int]:
-    return {key: rank for rank, key in enumerate(order)}

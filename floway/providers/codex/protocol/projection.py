@@ -45,8 +45,8 @@ def turn_metadata_text(statement: Statement, surfaces: Surfaces, body: JSONObjec
 
 def _model_and_effort(body: JSONObject) -> dict[str, JSON]:
     reasoning = body.get("reasoning")
-    values = (body.get("model"), reasoning.get("effort") if isinstance(reasoning, dict) else None)
-    return {key: value for key, value in zip(_OF_ORDINARY_TURNS, values, strict=True) if value is not None}
+    values = {"model": body.get("model"), "reasoning_effort": reasoning.get("effort") if isinstance(reasoning, dict) else None}
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def client_metadata(statement: Statement, surfaces: Surfaces, turn_metadata_text: str, profile: Profile) -> dict[str, JSON]:

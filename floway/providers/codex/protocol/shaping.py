@@ -36,6 +36,7 @@ _GATEWAYS_OWN = {
     "metadata": "kept and told by the gateway",
     "previous_response_id": "already expanded by the gateway",
 }
+_LEFT_OUT = _REFUSED.union(_GATEWAYS_OWN)
 _ALWAYS: JSONObject = {"store": False, "stream": True}
 _DEFAULTS: JSONObject = {"tool_choice": "auto", "parallel_tool_calls": True}
 
@@ -70,6 +71,8 @@ def shape(callers: JSONObject, profile: Profile, *, official: bool, compact: boo
 
 
 def _dropped(callers: JSONObject, spared: tuple[str, ...]) -> tuple[Change, ...]:
+    if _LEFT_OUT.isdisjoint(callers):
+        return ()
     return tuple(
         Change(ChangeKind.DROPPED, name, "the upstream does not accept it", refusable=(name, value) not in _AS_IF_UNSAID)
         for name, value in callers.items()

@@ -29,10 +29,11 @@ def compose(
     :param own: what the gateway says where the caller says nothing.
     :param order: the profile's keys; no others are added, though those that the caller has are still overridden.
     """
-    known = set(order)
-    stated = {key: value for key, value in own.items() if key in known} | dict(callers)
-    stated |= {key: value for key, value in mirrored.items() if key in known or key in callers}
-    return in_order(stated, order)
+    stated = {**own, **callers, **mirrored}
+    known = {key: stated[key] for key in order if key in stated}
+    if callers.keys() <= known.keys():
+        return known
+    return in_order({key: value for key, value in stated.items() if key in known or key in callers}, order)
 
 
 def encode(metadata: Mapping[str, JSON], param: str) -> str:
