@@ -15,9 +15,7 @@ from floway.wire.headers import HeaderLine, Headers
 
 LARGEST_HEAD = 256 * 1024
 _MOST_LINES = 512
-_LINE = r"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\r\n\0]*)\r\n"
-_LINES = re.compile(_LINE)
-_ONLY_LINES = re.compile(f"(?:{_LINE})*")
+_LINE = re.compile(r"^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\r\n\0]*)\r\n", re.MULTILINE)
 _STATUS = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [^\r\n]*)?")
 _BODILESS = frozenset({204, 304})
 
@@ -92,8 +90,9 @@ def _lines(text: str) -> tuple[HeaderLine, ...]:
     """As they stand, each ended but for the last."""
     if text:
         text += "\r\n"
-    lines = _LINES.findall(text)
-    if len(lines) > _MOST_LINES or not _ONLY_LINES.fullmatch(text):
+    lines = _LINE.findall(text)
+    # Each match is one whole line, so that none was passed over if there are as many as ends.
+    if len(lines) > _MOST_LINES or len(lines) != text.count("\n"):
         raise InvalidHead("a header line that is none")
     return tuple([(name, value.strip(" \t")) for name, value in lines])
 

@@ -14,6 +14,7 @@ from floway.wire.headers import Headers
 from floway.wire.json import JSON, InvalidJSON, JSONObject, loads
 
 _USED = re.compile(r"x-codex-(?:([a-z0-9_-]{1,48})-)?(primary|secondary)-used-percent")
+_PERCENT = "-used-percent"
 _MAIN_LIMIT = "codex"
 _CREDITS = "x-codex-credits-"
 _LARGEST = 10.0**12
@@ -33,10 +34,10 @@ def windows(headers: Headers, now: datetime) -> tuple[QuotaWindow, ...]:
 
 def _percentages(headers: Headers, now: datetime) -> Iterator[QuotaWindow]:
     for name in reversed([*headers.names]):
-        matched = _USED.fullmatch(name)
+        matched = _USED.fullmatch(name) if name.endswith(_PERCENT) else None
         if matched is None or (used := number(headers.get(name))) is None:
             continue
-        stem = name.removesuffix("-used-percent")
+        stem = name.removesuffix(_PERCENT)
         minutes = number(headers.get(f"{stem}-window-minutes"))
         yield QuotaWindow(
             limit=_limit(headers, matched[1]),
