@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import select
+import threading
 import time
 from typing import Any
 
@@ -11,6 +13,8 @@ import pytest
 from pytest_django import Settings
 
 from floway.providers.codex.simulated.backend import frame
+from floway.providers.codex.simulated.http import Exchange
+from floway.transport import connecting
 from tests.conftest import Gateway
 from tests.fakes import faults
 from tests.fakes.caller import text_of, turn
@@ -244,6 +248,29 @@ def test_an_event_without_end_is_cut_off(gateway: Gateway, upstream: FakeUpstrea
     upstream.script(faults.frames(b"data: ", *[piece] * 40))
     with gateway.stream(turn("hello")) as stream:
         assert list(stream.events())[-1]["type"] == "response.failed"
+
+
+def test_an_answer_whose_end_comes_late_leaves_its_connection_to_the_next_turn(
+    gateway: Gateway, upstream: FakeUpstream
+) -> None:
+    end, ports = threading.Event(), list[int]()
+
+    def late(upstream: FakeUpstream, exchange: Exchange, account: str) -> None:
+        ports.append(exchange._socket.getpeername()[1])
+        exchange.begin(upstream.headers())
+        for event in upstream.events(exchange.request, account):
+            exchange.chunk(frame(event))
+        end.wait(20)
+        exchange.end()
+
+    upstream.script(late, late)
+    first = gateway.say("hello").json
+    end.set()
+    kept = [one.sock for held in connecting._sessions.values() for road in held._roads.values() for one in road._idle]
+    (its,) = (sock for sock in kept if sock.getsockname()[1] == ports[0])
+    assert select.select([its], [], [], 20)[0], "the end of the first answer"
+    gateway.say("go on", previous=first["id"])
+    assert ports[0] == ports[1]
 
 
 def test_a_kept_connection_that_ends_unanswered_is_tried_once_more(gateway: Gateway, upstream: FakeUpstream) -> None:
