@@ -50,10 +50,10 @@ class _Guarded:
             sock = socket.socket(*kind)
             try:
                 _connect(sock, address, theirs)
-            except cancelling.PeerDenied:
-                raise
-            except OSError as error:
+            except BaseException as error:
                 sock.close()
+                if not isinstance(error, OSError) or isinstance(error, cancelling.PeerDenied):
+                    raise
                 failure = error
             else:
                 return sock
