@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hmac
 import zlib
 
 import pytest
+from django.conf import LazySettings
 
 from floway.sealing import CannotUnseal, Sealer, join, lookup_hash, seal_content, sealer, unseal_content
 
@@ -57,3 +59,10 @@ def test_hashed_sequences_cannot_be_shifted_into_each_other() -> None:
 def test_content_that_was_compressed_the_older_way_is_still_read() -> None:
     older = sealer().seal(b"z" + zlib.compress(b"long " * 1000), purpose="p", owner="o")
     assert unseal_content(older, purpose="p", owner="o") == b"long " * 1000
+
+
+@pytest.mark.parametrize("size", [0, 1, 63, 64, 65, 200])
+def test_a_looked_up_hash_is_plain_hmac_for_keys_of_any_length(settings: LazySettings, size: int) -> None:
+    settings.FLOWAY_LOOKUP_KEY = bytes(range(size))
+    expected = hmac.digest(bytes(range(size)), join([b"purpose", b"a", b"bc"]), "sha256")
+    assert lookup_hash("purpose", b"a", b"bc") == lookup_hash("purpose", b"a", b"bc") == expected
