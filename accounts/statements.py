@@ -34,7 +34,7 @@ def secret(digest: bytes) -> ApiKeySecret | None:
         return None
     secrets = sql.shape(ApiKeySecret)
     found = secrets.instance(rows[0])
-    found.key = sql.shape(ApiKey).instance(rows[0], secrets.width)
+    sql.relate(found, key=sql.shape(ApiKey).instance(rows[0], secrets.width))
     return found
 
 
@@ -74,7 +74,7 @@ def credentials(key: ApiKey) -> tuple[list[OAuthCredential], Pool]:
             credential._state.fields_cache[name] = joined
         pool = pool or sql.shape(Pool).joined(row, start)
         found.append(credential)
-    return found, pool or Pool(provider=key.provider)
+    return found, pool or sql.shape(Pool).new(provider=key.provider)
 
 
 @cache

@@ -53,11 +53,17 @@ _RELEASED = {"lease_holder": "", "lease_until": None}
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A credential's account view, and the mark of the refresh token it came with."""
+    """A credential's account view, and the refresh token it came with: its mark, and it, sealed."""
 
     account: Account
     fingerprint: bytes = field(repr=False)
-    refresh_token: str = field(repr=False)
+    sealed_refresh_token: bytes = field(repr=False)
+
+    @property
+    def refresh_token(self) -> str:
+        """Empty where there is none; few who hold a credential ever need it. :raises CannotUnseal: it is damaged."""
+        sealed, owner = self.sealed_refresh_token, owner_of(self.account.credential_id)
+        return unseal_text(sealed, purpose="refresh_token", owner=owner) if sealed else ""
 
 
 def owner_of(credential_id: int) -> str:
@@ -97,8 +103,7 @@ def held(credential: OAuthCredential) -> Held:
         access_expires_at=row.access_expires_at,
         proxy=proxies.of(credential),
     )
-    refresh_token = unseal_text(row.refresh_token, purpose="refresh_token", owner=owner) if row.refresh_token else ""
-    return Held(account, bytes(row.refresh_fingerprint), refresh_token)
+    return Held(account, bytes(row.refresh_fingerprint), bytes(row.refresh_token))
 
 
 def kept(row: CredentialTokens) -> TokenGrant:

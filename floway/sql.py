@@ -93,6 +93,9 @@ class Shape(Generic[M]):
         self._places = {field.attname: place for place, field in enumerate(written)}
         self._makers = [(place, make) for place, field in enumerate(written) if (make := _maker(field)) is not None]
         self._usual = self._written([_usual(field) for field in written])
+        self._blank = dict.fromkeys(self._names)
+        self._blank |= {field.attname: _without_default(field.get_default()) for field in written if not _is_made(field)}
+        self._made = [(field.attname, field.get_default) for field in written if _is_made(field)]
         self._each = places(len(written))
         self._statements: dict[tuple[int, str, str], str] = {}
 
@@ -115,6 +118,22 @@ class Shape(Generic[M]):
     def joined(self, row: Row, start: int) -> M | None:
         """The same, or None where an outer join found none."""
         return None if row[start + self._key] is None else self.instance(row, start)
+
+    def new(self, **given: Any) -> M:
+        """An instance that has no row yet, with these values, by the fields' attribute names.
+
+        :raises TypeError: there is no such field.
+        """
+        instance = self.model.__new__(self.model)
+        instance._state = ModelState()
+        values = instance.__dict__
+        values.update(self._blank)
+        for name, make in self._made:
+            values[name] = make()
+        if not self._blank.keys() >= given.keys():
+            raise TypeError(f"{self.model.__name__} has no {', '.join(given.keys() - self._blank.keys())}")
+        values.update(given)
+        return instance
 
     def values(self, instance: M) -> list[Any]:
         """What stands in the columns `written`, as the database takes it."""
@@ -176,6 +195,13 @@ class Shape(Generic[M]):
         return rows[0][0] if rows else None
 
 
+def relate(instance: models.Model, **others: models.Model | None) -> None:
+    """Let the instance refer to these, by the names of its foreign keys: without what Django asks about each."""
+    for name, other in others.items():
+        instance._state.fields_cache[name] = other
+        instance.__dict__[f"{name}_id"] = None if other is None else other.pk
+
+
 def stored(instance: models.Model, key: Any) -> None:
     """The instance has a row now, with this key."""
     instance.pk = key
@@ -232,6 +258,11 @@ def _usual(field: _Field) -> Any:
     """A field's value where none is stated; None where that is made, by us or by the database."""
     value = None if _maker(field) else _without_default(field.get_default())
     return None if isinstance(value, DatabaseDefault) else value
+
+
+def _is_made(field: _Field) -> bool:
+    """Is a field's default made anew for each row?"""
+    return callable(field.default)
 
 
 def _without_default(value: Any) -> Any:

@@ -17,6 +17,7 @@ from django.db import IntegrityError, transaction
 
 from accounts import keys
 from accounts.models import ApiKey
+from floway import sql
 from floway.providers.contract import IdentityClaim, Numbered, Opaque
 from floway.sealing import lookup_hash
 from responses_app import limits, statements, workers
@@ -47,10 +48,17 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A conversation that is there already. :param recalled: a recall key found it; identify again with its note."""
+    """What an identity finds.
 
-    conversation: Conversation
+    :param conversation: the one that is there already, None where it is new.
+    :param recalled: a recall key found it; identify again with its note.
+    :param scope, recall: what the identity is found by.
+    """
+
+    conversation: Conversation | None
     recalled: bool
+    scope: bytes
+    recall: bytes | None
 
 
 def scope_digest(claim: IdentityClaim) -> bytes:
@@ -58,12 +66,12 @@ def scope_digest(claim: IdentityClaim) -> bytes:
     return lookup_hash("scope", *(part.encode() for step in claim.scope for part in (step.kind, step.id)))
 
 
-def begun(api_key: ApiKey, identity: IdentityClaim) -> Conversation:
-    """A conversation of the claimed scope, not saved, in which nothing was said."""
-    return Conversation(
+def begun(api_key: ApiKey, identity: IdentityClaim, scope: bytes) -> Conversation:
+    """A conversation of the claimed scope, not saved, in which nothing was said. :param scope: its digest."""
+    return sql.shape(Conversation).new(
         api_key_id=api_key.pk,
         provider=api_key.provider,
-        scope_digest=scope_digest(identity),
+        scope_digest=scope,
         scope=[{"kind": step.kind, "id": step.id} for step in identity.scope],
         note=identity.note,
     )
@@ -74,16 +82,16 @@ def recall_digest(recall_key: str) -> bytes:
     return lookup_hash("recall", recall_key.encode())
 
 
-def known(api_key: ApiKey, identity: IdentityClaim, continued: Snapshot | None) -> Known | None:
-    """The conversation that the identity's recall key finds, else that of its scope, as it stands; None where it is new."""
+def known(api_key: ApiKey, identity: IdentityClaim, continued: Snapshot | None) -> Known:
+    """The conversation that the identity's recall key finds, else that of its scope, as it stands."""
     scope = scope_digest(identity)
     if identity.recall_key is not None:
-        found, recalled = statements.recalled(api_key.pk, api_key.provider, recall_digest(identity.recall_key), scope)
-        return Known(found, recalled) if found is not None else None
+        recall = recall_digest(identity.recall_key)
+        found, recalled = statements.recalled(api_key.pk, api_key.provider, recall, scope)
+        return Known(found, recalled, scope, recall)
     if continued is not None and _is_of(continued.conversation, api_key, scope):
-        return Known(continued.conversation, recalled=False)
-    found = statements.conversation(api_key.pk, api_key.provider, scope)
-    return Known(found, recalled=False) if found is not None else None
+        return Known(continued.conversation, recalled=False, scope=scope, recall=None)
+    return Known(statements.conversation(api_key.pk, api_key.provider, scope), recalled=False, scope=scope, recall=None)
 
 
 def _is_of(conversation: Conversation, api_key: ApiKey, scope: bytes) -> bool:
@@ -96,12 +104,12 @@ def claim_turn(
     identity: IdentityClaim,
     continued: Snapshot | None,
     exchange: Exchange,
-    found: Conversation | None = None,
+    found: Known | None = None,
 ) -> Claim:
     """Write the exchange and take what the turn needs, in one transaction.
 
     :param exchange: unsaved; its conversation, continued snapshot, generation and process are filled in.
-    :param found: the conversation, where it was looked up before.
+    :param found: what the identity, or the one before the conversation was recalled, was found to know.
     :raises LostRace: see there. :raises limits.LimitReached: the key has no room for it; nothing was taken.
     """
     exchange.worker_id = workers.current()
@@ -110,17 +118,18 @@ def claim_turn(
             return _claim(api_key, identity, continued, exchange, found)
     except BaseException as error:
         statements.forget_row(exchange)
-        exchange.conversation, exchange.continued, exchange.generation = None, None, None
+        sql.relate(exchange, conversation=None, continued=None)
+        exchange.generation = None
         if isinstance(error, IntegrityError):
             raise LostRace from error  # what was found has been deleted since
         raise
 
 
 def _claim(
-    api_key: ApiKey, identity: IdentityClaim, continued: Snapshot | None, exchange: Exchange, found: Conversation | None
+    api_key: ApiKey, identity: IdentityClaim, continued: Snapshot | None, exchange: Exchange, found: Known | None
 ) -> Claim:
     conversation, is_first = _conversation(api_key, identity, found)
-    exchange.conversation, exchange.continued = conversation, continued
+    sql.relate(exchange, conversation=conversation, continued=continued)
     stated, own = identity.window, continued
     if continued is None or continued.conversation_id != conversation.pk:
         own = None
@@ -140,12 +149,12 @@ def _claim(
     return Claim(exchange, conversation, exchange.generation, opaque, is_first, standing)
 
 
-def _conversation(api_key: ApiKey, identity: IdentityClaim, found: Conversation | None) -> tuple[Conversation, bool]:
+def _conversation(api_key: ApiKey, identity: IdentityClaim, found: Known | None) -> tuple[Conversation, bool]:
     """The claimed conversation, and whether it is new; then its recall key is registered too."""
-    digest = scope_digest(identity)
-    if found is not None and _is_of(found, api_key, digest):
-        return found, False
-    made = begun(api_key, identity)
+    digest = scope_digest(identity) if found is None or found.recalled else found.scope
+    if found is not None and found.conversation is not None and _is_of(found.conversation, api_key, digest):
+        return found.conversation, False
+    made = begun(api_key, identity, digest)
     if not statements.add_conversation(made):
         # Another request made it at the same time; its row is the one.
         there = statements.conversation(api_key.pk, api_key.provider, digest)
@@ -153,7 +162,7 @@ def _conversation(api_key: ApiKey, identity: IdentityClaim, found: Conversation 
             raise LostRace
         return there, False
     if identity.recall_key is not None:
-        recall = recall_digest(identity.recall_key)
+        recall = found.recall if found is not None and found.recall is not None else recall_digest(identity.recall_key)
         if not statements.register(api_key.pk, api_key.provider, recall, made.pk):
             raise LostRace
     return made, True

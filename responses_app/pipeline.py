@@ -16,7 +16,7 @@ from django.conf import settings
 from accounts import choosing, states
 from accounts.choosing import Candidates
 from accounts.tokens import Held
-from floway import transport
+from floway import sql, transport
 from floway.providers import registry
 from floway.providers.contract import (
     Action,
@@ -93,9 +93,8 @@ class Turn:
 
     def _new_exchange(self) -> Exchange:
         call = self.call
-        exchange = Exchange(
+        exchange = sql.shape(Exchange).new(
             request_id=call.request_id,
-            api_key=call.key,
             provider=call.key.provider,
             action=call.action.value,
             model=str(call.body.get("model", ""))[:128],
@@ -106,6 +105,7 @@ class Turn:
             started_at=call.started_at,
             deadline_at=call.started_at + timedelta(seconds=self._seconds),
         )
+        sql.relate(exchange, api_key=call.key)
         end_users.note(exchange, call.body)
         return exchange
 
@@ -139,14 +139,14 @@ class Turn:
             if ground.recalled is not None:
                 identity = replace(identity, recall_key=None)  # it is known already which conversation this is
             known = claims.known(call.key, identity, ground.continued)
-            if known is not None and known.recalled:
-                identity = self._identify(known.conversation.note)
-            found = known.conversation if known is not None else None
+            found = known.conversation
+            if found is not None and known.recalled:
+                identity = self._identify(found.note)
             preferred = self._issuers.preferred() or (found.credential_id if found is not None else None)
             candidates = choosing.candidates(call.key, preferred, self.clock.now())
-            self.exchange.credential = candidates.credentials[0]
+            sql.relate(self.exchange, credential=candidates.credentials[0])
             try:
-                self._claim = claims.claim_turn(call.key, identity, ground.continued, self.exchange, found)
+                self._claim = claims.claim_turn(call.key, identity, ground.continued, self.exchange, known)
             except LostRace:
                 confirm(ground)
                 continue

@@ -74,5 +74,5 @@ def _recalled(key: ApiKey, request: ResponsesRequest, now: datetime) -> int | No
         identity = registry.get(key.provider).identify(request, None, None, now, secrets.token_bytes)
     except ProviderRefused:
         return None  # refused again, and told, when the turn is claimed
-    known = claims.known(key, identity, None)
-    return None if known is None else known.conversation.pk
+    found = claims.known(key, identity, None).conversation
+    return None if found is None else found.pk

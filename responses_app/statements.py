@@ -48,7 +48,7 @@ def snapshot(api_key_id: int, response_id: str, *, stored: bool = True) -> Snaps
         return None
     snapshots = _routing()
     found = snapshots.instance(rows[0])
-    found.conversation = sql.shape(Conversation).instance(rows[0], snapshots.width)
+    sql.relate(found, conversation=sql.shape(Conversation).instance(rows[0], snapshots.width))
     return found
 
 

@@ -162,7 +162,7 @@ def test_a_recall_key_that_another_request_registered_first_is_a_lost_race() -> 
     with pytest.raises(claims.LostRace):
         claims.claim_turn(line.key, second, None, exchange("two"))
     known = claims.known(line.key, second, None)
-    assert known is not None and known.recalled
+    assert known.recalled and known.conversation is not None
     assert known.conversation.note == {"session_id": "a"}
     assert Conversation.objects.count() == 1, "the loser's conversation is not kept"
     assert Exchange.objects.count() == 1
