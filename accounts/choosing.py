@@ -8,8 +8,9 @@ from datetime import datetime
 
 from django.db import transaction
 
-from accounts import statements
+from accounts import editions, statements
 from accounts.models import ApiKey, OAuthCredential, Pool
+from floway import sql
 from floway.wire.errors import Unavailable
 
 _RETRY_AFTER_SECONDS = 60
@@ -53,7 +54,11 @@ def first(key: ApiKey) -> OAuthCredential:
 
 
 def _usable(key: ApiKey) -> tuple[_Credentials, Pool]:
-    usable, pool = statements.credentials(key)
+    edition = key.edition
+    read, pool = editions.answer(edition, ("logins", key.provider, key.pk), lambda: statements.credentials(key))
+    usable = [sql.copied(credential) for credential in read]
+    for credential in usable:
+        credential.edition = edition
     if not usable:
         raise Unavailable(
             "The gateway has no usable login for this request; its operator must sign in.", retry_after=_RETRY_AFTER_SECONDS

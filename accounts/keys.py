@@ -7,13 +7,15 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.db import transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from accounts import statements
+from accounts import editions, statements
 from accounts.models import ApiKey, ApiKeySecret, KeyBudget
+from floway import sql
 from floway.providers import registry
 from floway.sealing import lookup_hash
 from floway.wire.errors import Unauthenticated
@@ -106,21 +108,25 @@ def authenticate(headers: Headers, now: datetime) -> ApiKey:
     if secret is None:
         raise Unauthenticated("No API key was given. Send it as 'Authorization: Bearer KEY' or as 'x-api-key'.")
     digest = _digest(secret[:_LONGEST])
-    found = statements.secret(digest)
+    edition = editions.current()
+    found = editions.answer(edition, ("secret", digest), lambda: statements.secret(digest))
     known = hmac.compare_digest(bytes(found.digest), digest) if found is not None else False
     if found is None or not known or not found.opens(now) or not found.key.may_call(now):
         raise Unauthenticated("The API key is not valid.")
-    found.key.presented = found
-    return found.key
+    secret_row = sql.copied(found)
+    key = secret_row.key
+    key.presented, key.edition = secret_row, edition
+    return key
 
 
 def note_use(key: ApiKey, now: datetime) -> None:
     """Remember that `key` was used, and by which secret, at most once a minute; belongs into an open write transaction."""
-    if _is_due(key.last_used_at, now):
-        ApiKey.objects.filter(pk=key.pk).update(last_used_at=now)
-    secret = key.presented
-    if secret is not None and _is_due(secret.last_used_at, now):
-        ApiKeySecret.objects.filter(pk=secret.pk).update(last_used_at=now)
+    noted = {} if key.edition is None else key.edition.noted
+    for row in (key, key.presented):
+        if row is None or not _is_due(noted.get((type(row), row.pk), row.last_used_at), now):
+            continue
+        type(row)._default_manager.filter(pk=row.pk).update(last_used_at=now)
+        transaction.on_commit(partial(noted.__setitem__, (type(row), row.pk), now))
 
 
 def _is_due(noted_at: datetime | None, now: datetime) -> bool:

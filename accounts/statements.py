@@ -18,6 +18,12 @@ from floway import sql
 _DEAD = (OAuthCredential.State.NEEDS_SIGN_IN.value, OAuthCredential.State.DISABLED.value)
 
 
+def mark() -> str | None:
+    """What changes with every row that tells who may call and with what; None where none ever changed."""
+    rows = sql.fetch('SELECT mark FROM "accounts_editionmark" WHERE id = 1', [])
+    return rows[0][0] if rows else None
+
+
 @cache
 def _secret() -> str:
     secret, key = sql.shape(ApiKeySecret), sql.shape(ApiKey)

@@ -24,7 +24,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from accounts import proxies, quarantine, states
+from accounts import editions, proxies, quarantine, states
 from accounts.models import CredentialTokens, OAuthCredential
 from floway import transport
 from floway.durability import durable_commits
@@ -99,7 +99,11 @@ def held(credential: OAuthCredential) -> Held:
         email=credential.email,
         plan=credential.plan,
         device_id=str(credential.openai_device_id),
-        access_token=unseal_text(row.access_token, purpose="access_token", owner=owner),
+        access_token=editions.answer(
+            credential.edition,
+            ("access token", bytes(row.access_token)),
+            lambda: unseal_text(row.access_token, purpose="access_token", owner=owner),
+        ),
         access_expires_at=row.access_expires_at,
         proxy=proxies.of(credential),
     )

@@ -202,6 +202,17 @@ def relate(instance: models.Model, **others: models.Model | None) -> None:
         instance.__dict__[f"{name}_id"] = None if other is None else other.pk
 
 
+def copied(instance: M) -> M:
+    """Another instance of the same row, and of the rows joined to it. What JSON columns hold is shared, to be read."""
+    twin = instance.__class__.__new__(instance.__class__)
+    twin.__dict__.update(instance.__dict__)
+    twin._state = state = _state()
+    state.fields_cache = {
+        name: None if other is None else copied(other) for name, other in instance._state.fields_cache.items()
+    }
+    return twin
+
+
 def stored(instance: models.Model, key: Any) -> None:
     """The instance has a row now, with this key."""
     instance.pk = key

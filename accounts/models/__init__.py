@@ -17,7 +17,7 @@ from accounts.models.operator_tokens import OperatorPace, OperatorToken
 from accounts.models.people import AuditEntry, GuessCount, RecoveryCode, RoleGrant, SecondFactor
 from accounts.models.quota import Pool, QuotaReading, QuotaSample
 from accounts.models.signing_in import PendingSignIn
-from accounts.models.upkeep import KeyWitness, Notice, Upkeep
+from accounts.models.upkeep import EditionMark, KeyWitness, Notice, Upkeep
 
 __all__ = [
     "ApiKey",
@@ -27,6 +27,7 @@ __all__ = [
     "CredentialProxy",
     "CredentialQuerySet",
     "CredentialTokens",
+    "EditionMark",
     "GuessCount",
     "KeyBudget",
     "KeyWitness",

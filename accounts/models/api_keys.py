@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Value
 
 from accounts.models.credentials import OAuthCredential
+
+if TYPE_CHECKING:
+    from accounts.editions import Edition
 
 
 class ApiKey(models.Model):
@@ -51,6 +54,8 @@ class ApiKey(models.Model):
 
     presented: ApiKeySecret | None = None
     """The secret that this request brought; no column."""
+    edition: Edition | None = None
+    """What its request may use of what was read before; no column."""
 
     class Meta:
         ordering: ClassVar = ["id"]

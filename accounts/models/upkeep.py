@@ -1,4 +1,4 @@
-"""What keeps the house: the maintenance lease, notices to send, witnesses of the right secrets."""
+"""What keeps the house: the maintenance lease, notices to send, witnesses of the right secrets, the mark of changes."""
 
 from __future__ import annotations
 
@@ -78,3 +78,17 @@ class KeyWitness(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class EditionMark(models.Model):
+    """One row whose mark the database changes with every row that tells who may call and with what: by triggers, see 0014."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    mark = models.CharField(max_length=64)
+
+    class Meta:
+        verbose_name = "mark of changes"
+        verbose_name_plural = "marks of changes"
+
+    def __str__(self) -> str:
+        return self.mark

@@ -1,4 +1,4 @@
-"""What an operator takes away is gone within a second, in every process: nothing that decides over it is remembered."""
+"""What an operator takes away is gone at once, in every process: what each keeps in memory is good until it is changed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,6 @@ def statuses(urls: tuple[str, ...], key: str) -> set[int]:
 def test_a_key_that_was_disabled_is_refused_everywhere(served: Served, two_more: Served, upstream: FakeUpstream) -> None:
     key, urls = served.manage("issue_key", "fleeting").splitlines()[-1], (served.url, two_more.url)
     assert statuses(urls, key) == {200}
-    # The command takes longer to end than the second in which it must be obeyed.
     served.ask("ApiKey.objects.filter(name='fleeting').update(enabled=False)")
     assert statuses(urls, key) == {401}
 
@@ -44,3 +43,17 @@ def test_a_login_that_was_disabled_serves_nobody(served: Served, two_more: Serve
     finally:
         served.ask("OAuthCredential.objects.update(state='active')")
     assert statuses(urls, served.key) == {200}
+
+
+def test_a_login_that_a_key_may_no_longer_use_serves_it_nowhere(
+    served: Served, two_more: Served, upstream: FakeUpstream
+) -> None:
+    key, urls = served.manage("issue_key", "choosy").splitlines()[-1], (served.url, two_more.url)
+    other = "OAuthCredential.objects.get_or_create(provider='codex', subject='nobody', state='disabled')[0]"
+    assert statuses(urls, key) == {200}
+    served.ask(f"ApiKey.objects.get(name='choosy').credentials.add({other})")
+    assert statuses(urls, key) == {503}
+    served.ask("ApiKey.objects.get(name='choosy').credentials.clear()")
+    assert statuses(urls, key) == {200}
+    served.ask("ApiKeySecret.objects.filter(key__name='choosy').delete()")
+    assert statuses(urls, key) == {401}
