@@ -28,7 +28,7 @@ END $$
 _CHANGE = """
 UPDATE accounts_editionmark SET mark = hex(randomblob(16)) WHERE id = 1;
 INSERT INTO accounts_editionmark (id, mark)
-SELECT 1, hex(randomblob(16)) WHERE NOT EXISTS (SELECT 1 FROM accounts_editionmark);
+SELECT 1, hex(randomblob(16)) WHERE NOT EXISTS (SELECT 1 FROM accounts_editionmark WHERE id = 1);
 """
 
 
@@ -54,7 +54,7 @@ def forwards(apps, schema_editor):
             )
         else:
             schema_editor.execute(f'CREATE TRIGGER {name} AFTER {event} ON "{table}" BEGIN {_CHANGE} END')
-    apps.get_model("accounts", "EditionMark").objects.create(id=1, mark="first")
+    apps.get_model("accounts", "EditionMark").objects.get_or_create(id=1, defaults={"mark": "first"})
 
 
 def backwards(apps, schema_editor):
