@@ -88,16 +88,22 @@ def _take(mine: IdempotentRequest, now: datetime) -> str | None:
     """
     with transaction.atomic():
         IdempotentRequest.objects.bulk_create([mine], ignore_conflicts=True)
-        row = IdempotentRequest.objects.select_for_update().get(api_key=mine.api_key, digest=mine.digest)
-        if row.response_id == mine.response_id:
-            return None
-        if row.taken_at + KEPT > now and not _came_to_nothing(row, now):
-            if bytes(row.body_digest) != mine.body_digest:
-                raise Reused("This 'Idempotency-Key' was used with another request.")
-            return row.response_id
-        row.body_digest, row.response_id, row.taken_at = mine.body_digest, mine.response_id, now
-        row.save(update_fields=["body_digest", "response_id", "taken_at"])
+        row = IdempotentRequest.objects.select_for_update().filter(api_key=mine.api_key, digest=mine.digest).first()
+        if row is not None:
+            return _taken(row, mine, now)
+    return _take(mine, now)  # whose it was has given it back between the two
+
+
+def _taken(row: IdempotentRequest, mine: IdempotentRequest, now: datetime) -> str | None:
+    if row.response_id == mine.response_id:
         return None
+    if row.taken_at + KEPT > now and not _came_to_nothing(row, now):
+        if bytes(row.body_digest) != mine.body_digest:
+            raise Reused("This 'Idempotency-Key' was used with another request.")
+        return row.response_id
+    row.body_digest, row.response_id, row.taken_at = mine.body_digest, mine.response_id, now
+    row.save(update_fields=["body_digest", "response_id", "taken_at"])
+    return None
 
 
 def _came_to_nothing(row: IdempotentRequest, now: datetime) -> bool:

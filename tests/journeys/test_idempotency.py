@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
 from django.utils import timezone
 
 from responses_app import idempotency
@@ -124,3 +127,25 @@ def test_keys_are_each_callers_own_and_last_a_day(gateway: Gateway, upstream: Fa
 
 def test_a_key_that_is_too_long_is_refused(gateway: Gateway) -> None:
     assert gateway.post(turn("hello"), idempotency_key="x" * 256).status == 400
+
+
+def test_a_key_that_is_given_back_while_it_is_looked_at_is_free(gateway: Gateway, upstream: FakeUpstream) -> None:
+    first = ask(gateway).json
+    given_back: list[str] = []
+
+    def give_back(execute: Callable[..., Any], statement: str, params: Any, many: bool, context: Any) -> Any:
+        if statement.startswith("SELECT") and "idempotentrequest" in statement and not given_back:
+            given_back.append(statement)
+            IdempotentRequest.objects.all().delete()
+        return execute(statement, params, many, context)
+
+    def watch(sender: Any, connection: BaseDatabaseWrapper, **_: Any) -> None:
+        connection.execute_wrappers.append(give_back)
+
+    connection_created.connect(watch)
+    try:
+        assert ask(gateway).json["id"] != first["id"]
+    finally:
+        connection_created.disconnect(watch)
+    assert given_back
+    assert len(upstream.turns) == 2
