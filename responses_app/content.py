@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from floway.sealing import lookup_hash, seal_content, unseal_content
+from floway.sql import Row
 from floway.wire.json import JSON, dumps, dumps_canonical
 from responses_app import statements
 from responses_app.models import Snapshot
@@ -52,13 +53,33 @@ def expand(snapshot: Snapshot, since: int = 0) -> list[JSON]:
 
     :raises floway.sealing.CannotUnseal: an item is damaged.
     """
+    return _opened(snapshot, statements.items(snapshot.segment_id, snapshot.length, since))
+
+
+def _opened(snapshot: Snapshot, rows: Sequence[Row]) -> list[JSON]:
     whose = snapshot.conversation_id
-    plain = [
-        unseal_content(sealed, purpose=PURPOSE, owner=owner_of(whose, bytes(digest)))
-        for digest, sealed in statements.items(snapshot.segment_id, snapshot.length, since)
-    ]
+    plain = [unseal_content(sealed, purpose=PURPOSE, owner=owner_of(whose, bytes(digest))) for digest, sealed in rows]
     items: list[JSON] = orjson.loads(b"[%s]" % b",".join(plain))  # what was strict when it came in
     return items
+
+
+class Opened:
+    """Several snapshots of one conversation, of whose common items each is opened once. `size`: bytes of what was, sealed."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self._known: set[bytes] = set()
+
+    def more_of(self, snapshot: Snapshot) -> list[JSON]:
+        """The snapshot's items, less those that others had.
+
+        :raises floway.sealing.CannotUnseal: an item is damaged.
+        """
+        rows = {bytes(digest): sealed for digest, sealed in statements.items(snapshot.segment_id, snapshot.length, 0)}
+        new = [(digest, sealed) for digest, sealed in rows.items() if digest not in self._known]
+        self._known |= rows.keys()
+        self.size += sum(len(sealed) for _, sealed in new)
+        return _opened(snapshot, new)
 
 
 def owner_of(conversation_id: int, digest: bytes) -> str:

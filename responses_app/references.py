@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 _SEARCHED = 8
 """How many of a conversation's newest responses are looked through: its branches, not its length."""
+_MOST_BYTES = 16 * 1024 * 1024
+"""Of sealed items, after which no further branch is looked through: an unknown id must not cost more than a long turn."""
 
 
 def resolved(
@@ -39,12 +41,13 @@ def resolved(
         return list(new)
     conversation_id = continued.conversation_id if continued is not None else _recalled(key, request, now)
     known: dict[str, JSON] = {}
+    opened = content.Opened()
     for snapshot in _searched(key, conversation_id):
         try:
-            known |= {item["id"]: item for item in content.expand(snapshot) if isinstance(item.get("id"), str)}
+            known |= {item["id"]: item for item in opened.more_of(snapshot) if isinstance(item.get("id"), str)}
         except CannotUnseal:
             log.exception("response %s cannot be read", snapshot.pk)
-        if wanted <= known.keys():
+        if wanted <= known.keys() or opened.size > _MOST_BYTES:
             break
     return [_item(item, known, place) for place, item in enumerate(new)]
 

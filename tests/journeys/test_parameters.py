@@ -123,3 +123,17 @@ def test_an_unknown_item_and_another_keys_are_not_found(gateway: Gateway) -> Non
         reply = caller.post(turn("", input=[hello, reference(item)]))
         message = f"Item with id '{item['id']}' not found."
         assert (reply.status, reply.error["param"], reply.error["message"]) == (404, "input[1].id", message)
+
+
+def test_looking_for_an_item_opens_no_more_than_a_bound(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    from responses_app import references
+
+    hello = {"role": "user", "content": "hello"}
+    first = gateway.post(turn("", input=[hello])).json
+    left = gateway.say("one branch", previous=first["id"]).json["output"][-1]
+    gateway.say("another branch", previous=first["id"])
+    asked = turn("", input=[reference(left)], previous_response_id=first["id"])
+    monkeypatch.setattr(references, "_MOST_BYTES", 0)
+    assert gateway.post(asked).status == 404
+    monkeypatch.undo()
+    assert gateway.post(asked).status == 200
