@@ -10,6 +10,7 @@ one that came a moment earlier.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -23,6 +24,8 @@ from floway.sealing import lookup_hash
 from responses_app import limits, statements, workers
 from responses_app.models import Conversation, Exchange, Snapshot
 
+log = logging.getLogger(__name__)
+
 _GRACE_SECONDS = 60
 
 
@@ -35,6 +38,7 @@ class Claim:
     """What a turn holds while it runs.
 
     :param is_first: the conversation was made by this claim: nothing was written in it before.
+    :param holds: the window of the snapshot that it continues is its own.
     :param standing: what is left of the key's budgets.
     """
 
@@ -43,6 +47,7 @@ class Claim:
     generation: int
     opaque_window: str | None
     is_first: bool
+    holds: bool
     standing: limits.Standing = limits.NO_BUDGETS
 
 
@@ -136,17 +141,18 @@ def _claim(
     # Locks are taken in one order: conversation, snapshot, key.
     if isinstance(stated, Numbered) and conversation.next_generation <= stated.number:
         statements.pass_over(conversation.pk, stated.number)
+    holds = False
     if own is None:
         exchange.generation = _root_window(conversation, stated)
         statements.add_exchange(exchange)
     else:
         exchange.generation = own.generation if not isinstance(stated, Numbered) else stated.number
         statements.add_exchange(exchange)  # a hold refers to its row
-        _continue(conversation, stated, own, exchange)
+        holds = _continue(conversation, stated, own, exchange)
     keys.note_use(api_key, exchange.started_at)
     standing = limits.admit(exchange, exchange.started_at)
     opaque = stated.id if isinstance(stated, Opaque) else None
-    return Claim(exchange, conversation, exchange.generation, opaque, is_first, standing)
+    return Claim(exchange, conversation, exchange.generation, opaque, is_first, holds, standing)
 
 
 def _conversation(api_key: ApiKey, identity: IdentityClaim, found: Known | None) -> tuple[Conversation, bool]:
@@ -179,16 +185,19 @@ def _root_window(conversation: Conversation, stated: Numbered | Opaque | None) -
             return conversation.generation
 
 
-def _continue(conversation: Conversation, stated: Numbered | Opaque | None, own: Snapshot, exchange: Exchange) -> None:
-    """Hold the snapshot's own window, or take the next number where that is another's or the caller states another."""
+def _continue(conversation: Conversation, stated: Numbered | Opaque | None, own: Snapshot, exchange: Exchange) -> bool:
+    """Hold the snapshot's own window, or take the next number where that is another's or the caller states another.
+
+    :returns: whether it is held.
+    """
     if isinstance(stated, Numbered):
-        if stated.number == own.generation:
-            _hold(own, exchange)
-        return
+        return stated.number == own.generation and _hold(own, exchange)
     renamed = stated is not None and own.opaque_window not in {None, stated.id}
-    if renamed or not _hold(own, exchange):
-        exchange.generation = statements.draw(conversation.pk)
-        statements.set_generation(exchange)
+    if not renamed and _hold(own, exchange):
+        return True
+    exchange.generation = statements.draw(conversation.pk)
+    statements.set_generation(exchange)
+    return False
 
 
 def _hold(snapshot: Snapshot, exchange: Exchange) -> bool:
@@ -201,7 +210,14 @@ def release(exchange: Exchange) -> None:
     statements.release(exchange.pk)
 
 
-def keep(exchange: Exchange) -> None:
-    """Hold for good what the exchange holds, in the open transaction."""
-    if exchange.continued_id is not None:
-        statements.keep(exchange.pk)
+def keep(claim: Claim) -> int:
+    """Hold for good what the turn holds, in the open transaction; returns the window that its continuation runs in.
+
+    A process that stood still for longer than its lease, or was taken for dead, may find that another turn has gone on from the
+    same snapshot meanwhile: then this one has become a fork, and goes on in the next number.
+    """
+    exchange = claim.exchange
+    if not claim.holds or exchange.continued_id is None or statements.keep(exchange.continued_id, exchange.pk):
+        return claim.generation
+    log.warning("exchange %s: its window was given to another turn while it ran", exchange.request_id)
+    return statements.draw(claim.conversation.pk)

@@ -348,7 +348,7 @@ class Turn:
         except Exception:
             # Whatever it is, the turn was paid for and its answer is whole.
             log.exception("exchange %s: completed, but settling failed unforeseen", self.call.request_id)
-            settling.leave_unstored(exchange, "Completed, but settling failed; the log has the cause.", self.clock)
+            settling.leave_unstored(self._claim, "Completed, but settling failed; the log has the cause.", self.clock)
             return False
 
     def _note_usage(self, terminal: Terminal) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db import Error, OperationalError, connection, transaction
@@ -33,6 +33,10 @@ class Purged(Exception):
     """The turn's conversation, or what it continues, was purged while it ran."""
 
 
+class _Unkept(Exception):
+    """What an answer's head told could not be kept: nothing of the transaction may be, but all of it without that."""
+
+
 @dataclass(frozen=True, slots=True)
 class Learnt:
     """What an answer's head told, to be kept whatever becomes of its turn."""
@@ -43,17 +47,16 @@ class Learnt:
     keepsake: Keepsake | None = None
 
     def write(self, now: datetime) -> None:
-        """Into the open transaction, but never at its cost: what cannot be kept is left out."""
-        news = quota.news(self.credential_id, self.quota, now)
-        if self.keepsake is None and not news:
-            return
+        """Into the open transaction. :raises _Unkept: it is to be done again without this, which is not worth a turn."""
+        news = quota.news(self.credential_id, self.quota, now) if self.quota else ()
         try:
-            with transaction.atomic():
-                if self.keepsake is not None:
-                    keepsakes.keep(self.conversation_id, self.credential_id, self.keepsake)
+            if self.keepsake is not None:
+                keepsakes.keep(self.conversation_id, self.credential_id, self.keepsake)
+            if news:
                 quota.note(self.credential_id, news, now)
-        except Error:
+        except Error as error:
             log.exception("credential %s: what an answer's head told could not be kept", self.credential_id)
+            raise _Unkept from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +90,14 @@ def settle(claim: Claim, outcome: Outcome) -> None:
     issued = content.issued(output)
     compacted = content.compacts(output)
     with transaction.atomic():
-        # First of all: it locks the row, so turns settle one by one.
+        # First of all: it locks the row, so that the turns of a conversation settle one by one.
         current = _touch(claim, outcome, opens_window=compacted)
         place = content.write(added)
-        if exchange.credential_id is not None:
+        if issued and exchange.credential_id is not None:
             statements.add_provenance(exchange.api_key_id, issued, exchange.credential_id)
         statements.write_exchange(exchange)
-        generation = current if compacted else claim.generation
-        _add_snapshot(claim, outcome, place, generation, compacted=compacted)
-        claims.keep(exchange)
+        generation = claims.keep(claim)
+        _add_snapshot(claim, outcome, place, current if compacted else generation, compacted=compacted)
         if outcome.joined is not None:
             conversing.advance(outcome.joined, outcome.response_id, [*outcome.items[outcome.joined.tip.length :], *output])
         if outcome.learnt is not None:
@@ -107,21 +109,22 @@ def _touch(claim: Claim, outcome: Outcome, *, opens_window: bool) -> int:
     """Write what the conversation remembers of the turn; returns the number of its current window."""
     exchange, note = claim.exchange, outcome.note
     remembered = dict(note.metadata) if note is not None else None
+    elsewhere = _elsewhere(claim, outcome.continued)
+    # Locks are taken in the order of the conversations' numbers, as a purge takes them.
+    comes_first = elsewhere is not None and elsewhere.conversation_id < claim.conversation.pk
+    if elsewhere is not None and comes_first and not statements.stands(elsewhere.pk):
+        raise Purged
     current = statements.touch(
-        claim.conversation.pk,
-        exchange.credential_id,
-        exchange.started_at,
-        remembered,
-        opens_window=opens_window,
-        elsewhere=_elsewhere(claim, outcome.continued),
+        claim.conversation.pk, exchange.credential_id, exchange.started_at, remembered, opens_window=opens_window
     )
-    if current is None:
+    if current is None or (elsewhere is not None and not comes_first and not statements.stands(elsewhere.pk)):
         raise Purged
     return current
 
 
-def _elsewhere(claim: Claim, continued: Snapshot | None) -> int | None:
-    return continued.pk if continued is not None and continued.conversation_id != claim.conversation.pk else None
+def _elsewhere(claim: Claim, continued: Snapshot | None) -> Snapshot | None:
+    """What the turn continues, where that is another conversation's."""
+    return continued if continued is not None and continued.conversation_id != claim.conversation.pk else None
 
 
 def _addition(claim: Claim, outcome: Outcome) -> content.Addition:
@@ -208,21 +211,23 @@ def settle_within(claim: Claim, outcome: Outcome, clock: Clock) -> bool:
     A paid turn is never reported as failed: then the caller is told that it was not stored, and the exchange is written as
     soon as it can be.
     """
-    patience = _Patience(clock)
+    patience, failed = _Patience(clock), False
     while True:
         try:
             with waiting_at_most(patience.left):
-                settle(claim, outcome)
+                if not (failed and _is_settled(claim, outcome)):
+                    settle(claim, outcome)
         except Purged:
-            leave_unstored(
-                claim.exchange, "Completed; its content was purged while it ran, and nothing of it is stored.", clock
-            )
+            leave_unstored(claim, "Completed; its content was purged while it ran, and nothing of it is stored.", clock)
             return False
+        except _Unkept:
+            outcome = replace(outcome, learnt=None)
         except Error as error:
+            failed = True
             patience.note(error)
             if patience.left < _PAUSE_SECONDS:
                 log.exception("exchange %s: completed but could not be stored", claim.exchange.request_id)
-                leave_unstored(claim.exchange, "Completed, but the database would not store it.", clock)
+                leave_unstored(claim, "Completed, but the database would not store it.", clock)
                 return False
             clock.sleep(_PAUSE_SECONDS)
         else:
@@ -232,14 +237,22 @@ def settle_within(claim: Claim, outcome: Outcome, clock: Clock) -> bool:
             connection.close()
 
 
-def leave_unstored(exchange: Exchange, why: str, clock: Clock) -> None:
+def _is_settled(claim: Claim, outcome: Outcome) -> bool:
+    """Did a commit come through of which only the answer was lost? Its row tells once nobody holds the conversation's."""
+    with transaction.atomic():
+        list(Conversation.objects.select_for_update(no_key=True).filter(pk=claim.conversation.pk).values_list("pk"))
+        return Snapshot.objects.filter(response_id=outcome.response_id).exists()
+
+
+def leave_unstored(claim: Claim, why: str, clock: Clock) -> None:
     """Write, as soon as it can be, that a turn was completed and nothing of it stored; its window stays taken."""
+    exchange = claim.exchange
     exchange.operator_note, exchange.stored = why, False
 
     def write() -> None:
         with transaction.atomic():
             statements.write_exchange(exchange)
-            claims.keep(exchange)
+            claims.keep(claim)
             limits.ended(exchange)
 
     write_later(write, exchange.request_id, clock)
@@ -250,18 +263,21 @@ def fail(exchange: Exchange, learnt: Learnt | None, clock: Clock) -> None:
 
     is_new = exchange._state.adding
 
-    def write() -> None:
+    def write(learnt: Learnt | None = learnt) -> None:
         try:
             with transaction.atomic():
                 statements.write_exchange(exchange)
-                claims.release(exchange)
+                if exchange.continued_id is not None:
+                    claims.release(exchange)
                 if learnt is not None:
                     learnt.write(clock.now())
                 limits.ended(exchange)
-        except BaseException:
+        except BaseException as error:
             if is_new:
                 statements.forget_row(exchange)
-            raise
+            if not isinstance(error, _Unkept):
+                raise
+            write(None)
 
     try:
         write()

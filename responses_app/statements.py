@@ -11,7 +11,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from django.db import IntegrityError
+from django.db import IntegrityError, connection
 
 from floway import sql
 from floway.wire.json import JSON, dumps
@@ -211,9 +211,17 @@ def release(exchange_id: int) -> None:
     )
 
 
-def keep(exchange_id: int) -> None:
-    """Hold for good what the exchange holds."""
-    sql.change(f"UPDATE {sql.shape(Snapshot).table} SET continued_until = NULL WHERE continued_by_id = %s", [exchange_id])
+@cache
+def _keep() -> str:
+    return (
+        f"UPDATE {sql.shape(Snapshot).table} SET continued_by_id = %s, continued_until = NULL"
+        f" WHERE id = %s AND (continued_by_id IS NULL OR continued_by_id = %s OR continued_until < {sql.moment()})"
+    )
+
+
+def keep(snapshot_id: int, exchange_id: int) -> bool:
+    """Hold a snapshot's window for good; False where another has it."""
+    return bool(sql.change(_keep(), [exchange_id, snapshot_id, exchange_id, 0]))
 
 
 def add_exchange(exchange: Exchange) -> None:
@@ -268,37 +276,42 @@ def note_delivery(exchange: Exchange) -> None:
 
 
 @cache
-def _touch(*, remembers: bool, opens: bool, elsewhere: bool) -> str:
+def _stands() -> str:
+    snapshot, conversation = sql.shape(Snapshot).table, sql.shape(Conversation).table
+    # A purge takes the conversation's key away, so it waits for whoever refers to that; turns that settle there do not.
+    lock = "" if connection.vendor == "sqlite" else " FOR KEY SHARE OF c"
+    return (
+        f"SELECT 1 FROM {snapshot} s JOIN {conversation} c ON c.id = s.conversation_id"
+        f" WHERE s.id = %s AND c.purge_id IS NULL{lock}"
+    )
+
+
+def stands(snapshot_id: int) -> bool:
+    """Is the snapshot there, and its conversation not purged? Nor will it be before the open transaction ends."""
+    return bool(sql.fetch(_stands(), [snapshot_id]))
+
+
+@cache
+def _touch(*, remembers: bool, opens: bool) -> str:
     sets = ["credential_id = %s", "last_used_at = %s"]
     sets += ["latest_note = %s"] if remembers else []
     sets += ["generation = next_generation", "next_generation = next_generation + 1", "opaque_window = NULL"] if opens else []
-    table, wanted = sql.shape(Conversation).table, "id = %s AND purge_id IS NULL"
-    if elsewhere:
-        there = f"SELECT 1 FROM {sql.shape(Snapshot).table} s JOIN {table} c ON c.id = s.conversation_id"
-        wanted += f" AND EXISTS ({there} WHERE s.id = %s AND c.purge_id IS NULL)"
-    return f"UPDATE {table} SET {', '.join(sets)} WHERE {wanted} RETURNING generation"
+    return (
+        f"UPDATE {sql.shape(Conversation).table} SET {', '.join(sets)} WHERE id = %s AND purge_id IS NULL RETURNING generation"
+    )
 
 
 def touch(
-    conversation_id: int,
-    credential_id: int | None,
-    now: datetime,
-    note: JSON | None,
-    *,
-    opens_window: bool,
-    elsewhere: int | None,
+    conversation_id: int, credential_id: int | None, now: datetime, note: JSON | None, *, opens_window: bool
 ) -> int | None:
     """Write what a conversation remembers of a turn; returns its current window's number. Locks the row.
 
     :param opens_window: a compaction: roots of the conversation run in a new window from now on.
-    :param elsewhere: the snapshot that the turn continues, where that is another conversation's.
-    :returns: None where it, or what it continues, was purged: nothing was written.
+    :returns: None where it was purged: nothing was written.
     """
     values: list[Any] = [credential_id, sql.timestamp(now)]
-    values += [] if note is None else [dumps(note).decode()]
-    values += [conversation_id] if elsewhere is None else [conversation_id, elsewhere]
-    statement = _touch(remembers=note is not None, opens=opens_window, elsewhere=elsewhere is not None)
-    rows = sql.fetch(statement, values)
+    values += [conversation_id] if note is None else [dumps(note).decode(), conversation_id]
+    rows = sql.fetch(_touch(remembers=note is not None, opens=opens_window), values)
     return int(rows[0][0]) if rows else None
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from django.db import DatabaseError
+from django.db import DatabaseError, OperationalError, connection
 
 from responses_app import settling
+from responses_app.claims import Claim
 from responses_app.models import Exchange, Snapshot
 from tests.conftest import Gateway
 from tests.fakes.caller import turn
@@ -50,3 +51,32 @@ def test_settling_is_tried_again_while_the_database_is_busy(gateway: Gateway, mo
     monkeypatch.setattr(settling, "settle", busy_once)
     assert gateway.say("hello").json["store"] is True
     assert Snapshot.objects.count() == 1
+
+
+def test_a_commit_whose_answer_was_lost_is_found_and_not_made_twice(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, tries = settling.settle, []
+
+    def cut_off(claim: Claim, outcome: settling.Outcome) -> None:
+        tries.append(outcome.response_id)
+        real(claim, outcome)
+        raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(settling, "settle", cut_off)
+    reply = gateway.say("hello")
+    assert (reply.status, reply.json["store"]) == (200, True)
+    assert tries == [reply.json["id"]]
+    assert gateway.exchange().operator_note == ""
+    assert Snapshot.objects.get().response_id == reply.json["id"]
+
+
+def test_what_an_answers_head_told_is_never_worth_its_turn(gateway: Gateway, caplog: pytest.LogCaptureFixture) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE accounts_quotareading RENAME TO away")
+    try:
+        reply = gateway.say("hello")
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE away RENAME TO accounts_quotareading")
+    assert (reply.status, reply.json["store"]) == (200, True)
+    assert Snapshot.objects.count() == 1
+    assert "could not be kept" in caplog.text

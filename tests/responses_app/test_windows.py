@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.db import OperationalError, connection, transaction
 
 from accounts.models import ApiKey
 from floway.providers.contract import IdentityClaim, Numbered, Opaque, ScopeStep
 from floway.wire.events import Usage
 from floway.wire.fold import Terminal
-from responses_app import claims, settling
+from responses_app import claims, settling, statements
 from responses_app.models import Conversation, Exchange, Snapshot
 from responses_app.settling import Outcome
 
@@ -143,6 +146,37 @@ def test_a_lease_that_ran_out_is_taken_over_and_its_late_end_changes_nothing() -
     assert line.claim("r1").generation == 1
 
 
+def test_a_turn_that_stood_still_beyond_its_lease_goes_on_as_a_fork_of_whoever_took_its_window() -> None:
+    line = Line()
+    line.turn("r1")
+    paused = line.claim("r1")
+    Snapshot.objects.filter(pk=line.snapshots["r1"].pk).update(continued_until=NOW - timedelta(days=9000))
+    taker = line.claim("r1")
+    line.settle("late", paused)
+    line.settle("r2", taker)
+    assert (paused.generation, taker.generation) == (0, 0)
+    assert [line.turn("r3", "r2"), line.turn("later", "late")] == [0, 1]
+    assert line.turn("fork", "r1") == 2
+
+
+def test_a_turn_that_was_taken_for_lost_keeps_its_window_where_nobody_else_took_it() -> None:
+    line = Line()
+    line.turn("r1")
+    paused = line.claim("r1")
+    claims.release(paused.exchange)
+    line.settle("late", paused)
+    assert [line.turn("later", "late"), line.turn("fork", "r1")] == [0, 1]
+
+
+def test_a_fork_that_settles_late_takes_no_window_that_was_given_back() -> None:
+    line = Line()
+    line.turn("r1")
+    first, fork = line.claim("r1"), line.claim("r1")
+    claims.release(first.exchange)
+    line.settle("fork", fork)
+    assert [line.turn("r2", "r1"), line.turn("forks", "fork")] == [0, 1]
+
+
 def test_a_child_that_stored_nothing_has_continued_its_parent_all_the_same() -> None:
     line = Line()
     line.turn("r1")
@@ -166,3 +200,34 @@ def test_a_recall_key_that_another_request_registered_first_is_a_lost_race() -> 
     assert known.conversation.note == {"session_id": "a"}
     assert Conversation.objects.count() == 1, "the loser's conversation is not kept"
     assert Exchange.objects.count() == 1
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite writes one transaction at a time")
+def test_a_purge_waits_for_a_turn_that_goes_on_from_the_purged_conversation_and_other_turns_do_not() -> None:
+    line = Line()
+    line.turn("r1")
+    held = line.snapshots["r1"]
+
+    def tried(write: Callable[[], object]) -> bool:
+        """Could another connection write it now?"""
+        with ThreadPoolExecutor(1) as pool:
+            return pool.submit(attempt, write).result()
+
+    def attempt(write: Callable[[], object]) -> bool:
+        try:
+            with transaction.atomic():
+                with connection.cursor() as cursor:
+                    cursor.execute("SET LOCAL lock_timeout = '50ms'")
+                write()
+        except OperationalError:
+            return False
+        finally:
+            connection.close()
+        return True
+
+    conversation = Conversation.objects.filter(pk=held.conversation_id)
+    with transaction.atomic():
+        assert statements.stands(held.pk)
+        assert tried(lambda: conversation.update(last_used_at=NOW, latest_note={}))
+        assert not tried(lambda: conversation.update(scope_digest=b"purged"))
+    assert tried(lambda: conversation.update(scope_digest=b"purged"))
