@@ -90,8 +90,12 @@ def sealed_columns(credential_id: int, grant: TokenGrant) -> dict[str, object]:
 
 def held(credential: OAuthCredential) -> Held:
     """The credential as its row stands; `credential.tokens` is read if it was not joined."""
+    sealed = bytes(credential.tokens.access_token)
+    return editions.answer(credential.edition, ("held", credential.pk, sealed), lambda: _held(credential, sealed))
+
+
+def _held(credential: OAuthCredential, sealed: bytes) -> Held:
     row = credential.tokens
-    owner = owner_of(credential.pk)
     account = Account(
         credential_id=credential.pk,
         account_id=credential.account_id,
@@ -99,11 +103,7 @@ def held(credential: OAuthCredential) -> Held:
         email=credential.email,
         plan=credential.plan,
         device_id=str(credential.openai_device_id),
-        access_token=editions.answer(
-            credential.edition,
-            ("access token", bytes(row.access_token)),
-            lambda: unseal_text(row.access_token, purpose="access_token", owner=owner),
-        ),
+        access_token=unseal_text(sealed, purpose="access_token", owner=owner_of(credential.pk)),
         access_expires_at=row.access_expires_at,
         proxy=proxies.of(credential),
     )
