@@ -215,7 +215,7 @@ def settle_within(claim: Claim, outcome: Outcome, clock: Clock) -> bool:
     while True:
         try:
             with waiting_at_most(patience.left):
-                if not (failed and _is_settled(claim, outcome)):
+                if not (failed and statements.is_settled(claim.conversation.pk, outcome.response_id)):
                     settle(claim, outcome)
         except Purged:
             leave_unstored(claim, "Completed; its content was purged while it ran, and nothing of it is stored.", clock)
@@ -235,13 +235,6 @@ def settle_within(claim: Claim, outcome: Outcome, clock: Clock) -> bool:
             return True
         finally:
             connection.close()
-
-
-def _is_settled(claim: Claim, outcome: Outcome) -> bool:
-    """Did a commit come through of which only the answer was lost? Its row tells once nobody holds the conversation's."""
-    with transaction.atomic():
-        list(Conversation.objects.select_for_update(no_key=True).filter(pk=claim.conversation.pk).values_list("pk"))
-        return Snapshot.objects.filter(response_id=outcome.response_id).exists()
 
 
 def leave_unstored(claim: Claim, why: str, clock: Clock) -> None:

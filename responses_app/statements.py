@@ -291,6 +291,13 @@ def stands(snapshot_id: int) -> bool:
     return bool(sql.fetch(_stands(), [snapshot_id]))
 
 
+def is_settled(conversation_id: int, response_id: str) -> bool:
+    """Did a commit come through of which only the answer was lost? Waits for it, where it may still be under way."""
+    if connection.vendor != "sqlite":
+        sql.fetch(f"SELECT 1 FROM {sql.shape(Conversation).table} WHERE id = %s FOR NO KEY UPDATE", [conversation_id])
+    return bool(sql.fetch(f"SELECT 1 FROM {sql.shape(Snapshot).table} WHERE response_id = %s", [response_id]))
+
+
 @cache
 def _touch(*, remembers: bool, opens: bool) -> str:
     sets = ["credential_id = %s", "last_used_at = %s"]

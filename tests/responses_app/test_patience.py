@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 from django.db import DatabaseError, Error, OperationalError
 
-from responses_app import settling
+from responses_app import settling, statements
 from responses_app.claims import Claim
 from responses_app.settling import Outcome
 from tests.fakes.clock import ScriptedClock
@@ -20,6 +20,10 @@ _NOW = 1e9
 """Ahead of the machine's clock, by which other tests have settled."""
 
 
+def _claim(name: str) -> SimpleNamespace:
+    return SimpleNamespace(exchange=SimpleNamespace(request_id=name), conversation=SimpleNamespace(pk=1))
+
+
 class Store:
     """A database that keeps a turn waiting, and perhaps takes another one's meanwhile."""
 
@@ -28,9 +32,10 @@ class Store:
     ) -> None:
         self.clock, self.tries = ScriptedClock(_NOW), 0
         self._error, self._takes_others, self._busy_for = error, takes_others, busy_for
-        self._waits, self._other = (cast(Claim, SimpleNamespace(exchange=SimpleNamespace(request_id=name))) for name in "ab")
+        self._waits, self._other = (cast(Claim, _claim(name)) for name in "ab")
         monkeypatch.setattr(settling, "settle", self._settle)
         monkeypatch.setattr(settling, "leave_unstored", lambda *_: None)
+        monkeypatch.setattr(statements, "is_settled", lambda *_: False)
         monkeypatch.setattr(settling._Patience, "taken_at", float("-inf"))
 
     def _settle(self, claim: Claim, _: Any) -> None:
@@ -39,12 +44,12 @@ class Store:
         self.tries += 1
         self.clock.time += 1.5
         if self._takes_others:
-            settling.settle_within(self._other, cast(Outcome, None), self.clock)
+            settling.settle_within(self._other, cast(Outcome, SimpleNamespace(response_id="resp")), self.clock)
         if self.tries <= self._busy_for:
             raise self._error
 
     def takes_the_turn(self) -> bool:
-        return settling.settle_within(self._waits, cast(Outcome, None), self.clock)
+        return settling.settle_within(self._waits, cast(Outcome, SimpleNamespace(response_id="resp")), self.clock)
 
     @property
     def seconds(self) -> float:
