@@ -79,7 +79,7 @@ def test_a_turn_takes_few_statements_and_its_thirtieth_no_more_than_its_second(
     thirtieth = counted(executed, say)
     quiet, _ = counted(executed, lambda: (gateway.say("a quiet one", store=False), gateway.exchange()))
     # One each is the test's own, which reads the exchange.
-    assert (first, second[0], quiet) == (12, 16, 11)
+    assert first <= 12 and second[0] <= 16 and quiet <= 11
     assert thirtieth[0] <= second[0] + 1, "an answer that was given before is looked up"
     assert thirtieth[1] <= second[1] * 1.2
 
