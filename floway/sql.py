@@ -95,7 +95,7 @@ class Shape(Generic[M]):
         self._usual = self._written([_usual(field) for field in written])
         self._blank = dict.fromkeys(self._names)
         self._blank |= {field.attname: _without_default(field.get_default()) for field in written if not _is_made(field)}
-        self._made = [(field.attname, field.get_default) for field in written if _is_made(field)]
+        self._made = [(field.attname, field.default) for field in written if _is_made(field)]
         self._each = places(len(written))
         self._statements: dict[tuple[int, str, str], str] = {}
 
@@ -273,7 +273,7 @@ def _usual(field: _Field) -> Any:
 
 def _is_made(field: _Field) -> bool:
     """Is a field's default made anew for each row?"""
-    return callable(field.default)
+    return field.has_default() and callable(field.default)
 
 
 def _without_default(value: Any) -> Any:

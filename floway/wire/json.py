@@ -42,7 +42,8 @@ def loads(data: bytes | str) -> JSON:
     except (orjson.JSONDecodeError, RecursionError) as error:
         raise InvalidJSON(str(error).partition(":")[0] or "not JSON") from error
     raw = data if isinstance(data, bytes) else data.encode("utf-8", "surrogatepass")
-    if b"\\u0000" in raw and _holds_nul(value):
+    # The search for one byte is many times as fast, and most bodies have none.
+    if b"\\" in raw and b"\\u0000" in raw and _holds_nul(value):
         raise InvalidJSON("a string holds the character U+0000")
     if len(raw) > _SHALLOW and (len(raw) > _COUNTABLE or raw.count(b"[") + raw.count(b"{") > _LEVELS):
         _refuse_unwritable(value)
