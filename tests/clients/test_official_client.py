@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import threading
+from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import Any
 import pytest
 from django.test import override_settings
 
-from floway.providers.codex.simulated.http import Request
+from floway.providers.codex.simulated.http import Exchange, Request
 from tests.clients.official import ENV_KEY, SETUPS, SOCKETS, Client, Setup, provider, said, thread_of
 from tests.conftest import Gateway
 from tests.fakes import faults
@@ -91,8 +93,28 @@ def test_what_the_client_says_of_itself_leaves_the_gateway_unchanged(make: Make,
         assert "x-codex-ws-stream-request-start-ms" not in request.json["client_metadata"], name
 
 
-def test_a_sub_agent_is_a_thread_of_its_own_inside_the_roots_session(make: Make, upstream: FakeUpstream) -> None:
+def holds_the_root_back(upstream: FakeUpstream) -> Callable[[Exchange, str], None]:
+    """Answers a root that has sent an agent out once that agent was heard: the client ends with the root's answer."""
+    heard: defaultdict[str | None, threading.Event] = defaultdict(threading.Event)
+    plainly = upstream.respond
+
+    def respond(exchange: Exchange, account_id: str) -> None:
+        request = exchange.request
+        session = request.header("session-id")
+        if request.header("thread-id") != session:
+            heard[session].set()
+        elif request.json["input"][-1]["type"] == "function_call_output":
+            assert heard[session].wait(60)
+        plainly(exchange, account_id)
+
+    return respond
+
+
+def test_a_sub_agent_is_a_thread_of_its_own_inside_the_roots_session(
+    make: Make, upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
     upstream.distinct_ids = True
+    monkeypatch.setattr(upstream, "respond", holds_the_root_back(upstream))
     task = json.dumps({"task_name": "helper_one", "message": "do a small thing", "fork_turns": "none"})
 
     def delegate(name: str) -> str:
