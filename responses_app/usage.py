@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import Exists, F, Max, OuterRef, Q, Subquery
+from django.db.models import Exists, F, Max, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 
 from accounts import maintenance
@@ -66,13 +66,16 @@ def count_some() -> int:
     passed = list(rows.values(*_READ)[:_BATCH])
     full = len(passed) == _BATCH
     running = [row["pk"] for row in passed if row["status"] == Exchange.Status.IN_FLIGHT]
-    late = Exchange.objects.filter(Exists(UsageLate.objects.filter(pk=OuterRef("pk")))).exclude(
-        status=Exchange.Status.IN_FLIGHT
-    )
     ended = [row for row in passed if row["status"] != Exchange.Status.IN_FLIGHT]
-    overdue = list(late.order_by("pk").values(*_READ)[:_BATCH])
+    overdue = list(overdue_ones().values(*_READ)[:_BATCH])
     step = _Step(mark, passed[-1]["pk"] if full else mark.safe_to, running, [row["pk"] for row in overdue])
     return len(passed) + len(overdue) if _write(step, [*ended, *overdue]) else 0
+
+
+def overdue_ones() -> QuerySet[Exchange]:
+    """Those that were passed by in flight and have ended since. By their keys: there are few, and exchanges are many."""
+    late = UsageLate.objects.values("pk")
+    return Exchange.objects.filter(pk__in=late).exclude(status=Exchange.Status.IN_FLIGHT).order_by("pk")
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,16 @@ def end(exchange: Exchange, **over: Any) -> None:
     Exchange.objects.filter(pk=exchange.pk).update(**{**fields, **over})
 
 
+def test_those_that_were_passed_by_are_looked_for_by_their_keys() -> None:
+    make_exchange(make_key(), 1)
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.execute("SET enable_seqscan = off")
+    plan = usage.overdue_ones().explain()
+    assert "SCAN responses_app_exchange" not in plan, plan
+    assert "Seq Scan on responses_app_exchange" not in plan, plan
+
+
 def test_exchanges_are_summed_by_hour_key_model_credential_and_outcome() -> None:
     key, credential = make_key(), make_credential()
     for number in range(1, 5):
