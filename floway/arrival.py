@@ -5,8 +5,11 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
+from gunicorn.http import errors
 from gunicorn.http.body import Body, LengthReader
 from gunicorn.http.message import Request, _ip_in_allow_list
+
+from floway.wire.errors import InvalidRequest
 
 _PIECE = 64 * 1024
 _MOST_UNWANTED = 1024 * 1024
@@ -16,11 +19,19 @@ _MOST_UNWANTED = 1024 * 1024
 class Arriving(Body):  # type: ignore[misc] # gunicorn has no types
     """A body. gunicorn's own `read` fills buffers until it has all that was asked for, and copies it four times on the way."""
 
+    def read(self, size: int | None = None) -> bytes:
+        """As gunicorn's. :raises InvalidRequest: its chunks are none, or it ends within one."""
+        try:
+            return bytes(super().read(size))
+        except (errors.ParseException, errors.NoMoreData) as error:
+            self.failed = True
+            raise InvalidRequest("The request body is not valid HTTP/1.1.", code="invalid_http") from error
+
     def read1(self, size: int) -> bytes:
         """At most `size` bytes: those that are there, or come first; nothing at its end. As of Python's buffered readers."""
         reader = self.reader
         if self.buf.tell() or not isinstance(reader, LengthReader):
-            return bytes(self.read(size))
+            return self.read(size)
         most = min(size, reader.length)
         if most == 0:
             return b""

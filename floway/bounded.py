@@ -42,6 +42,8 @@ _BEHIND_SECONDS = 3
 _ARRIVAL_SECONDS = 2
 _RESERVE = 0.1
 """The share of connections below which idle ones make room for new ones."""
+STALL_SECONDS = 60
+"""So long a caller may take nothing of what it is sent; a place that it holds is somebody else's."""
 _LINGER_SECONDS = 2
 _DROPPED_BYTES, _MOST_DROPPED = 64 * 1024, 256
 _ALWAYS = ("/healthz", "/readyz", "/admin", "/static")
@@ -175,7 +177,7 @@ class BoundedWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
                 if request.should_close():
                     break
                 # Before its end has come, nothing that comes is a next request, however late it is.
-                if request.has_rest and not request.drain():
+                if request.has_rest and not _has_drained(request):
                     break
         except (StopIteration, errors.NoMoreData):
             pass
@@ -228,7 +230,7 @@ class BoundedWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         """Say when to come again. The body is read and dropped, so that the caller gets to read this."""
         if req._expected_100_continue or not self.alive:
             req.force_close()
-        sock.sendall(_answer(gate.busy(), close=req.should_close()))
+        say(sock, _answer(gate.busy(), close=req.should_close()))
 
     def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:
         """Answer what the application never saw, or failed at before it answered."""
@@ -246,6 +248,32 @@ class BoundedWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         with contextlib.suppress(OSError), gevent.Timeout(_LINGER_SECONDS, False):
             client.sendall(_answer(error, close=True))
             _linger(client)
+
+
+def say(sock: Any, data: bytes) -> None:
+    """Write all of it, as a rule at once: gevent's `sendall` would ask the kernel first how much that may be.
+
+    :raises StopIteration: the caller takes nothing more.
+    """
+    sock.settimeout(STALL_SECONDS)  # of each piece that is taken, not of the whole
+    try:
+        sent = sock.send(data)
+        if sent < len(data):
+            rest = memoryview(data)[sent:]
+            while rest:
+                rest = rest[sock.send(rest) :]
+    except TimeoutError:
+        raise StopIteration from None
+    finally:
+        sock.settimeout(None)
+
+
+def _has_drained(request: Arrival) -> bool:
+    """Is the rest of a body gone? It is answered already: whatever is wrong with the rest, there is no second answer."""
+    try:
+        return request.drain()
+    except (TooSlow, InvalidRequest, errors.NoMoreData):
+        return False
 
 
 def _answer(error: ApiError, *, close: bool) -> bytes:

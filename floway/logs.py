@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextvars
 import json
 import logging
+import traceback
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -53,11 +55,16 @@ class LineHandler(logging.StreamHandler[Any]):
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write what waits. A full disk costs the lines and nothing else, as it does Python's own handlers."""
         lines, self._lines = self._lines, []
-        if lines:
-            self.stream.write("".join(lines))
-        super().flush()
+        try:
+            if lines:
+                self.stream.write("".join(lines))
+            super().flush()
+        except (OSError, ValueError):
+            if logging.raiseExceptions:
+                with suppress(OSError, ValueError):
+                    traceback.print_exc()
 
 
 def batched() -> list[LineHandler]:

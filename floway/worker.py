@@ -17,7 +17,7 @@ from gunicorn.http import wsgi
 from gunicorn.http.message import TOKEN_RE
 
 from floway import logs
-from floway.bounded import BoundedWorker
+from floway.bounded import STALL_SECONDS, BoundedWorker, say
 from floway.wire.framing import LastPiece
 
 _LOG_SECONDS = 0.1
@@ -63,21 +63,19 @@ class Answer(wsgi.Response):  # type: ignore[misc] # gunicorn has no types
     def sendfile(self, respiter: Any) -> bool:
         """The head first: a file goes round what is held."""
         super().send_headers()
-        return bool(super().sendfile(respiter))
+        self.sock.settimeout(STALL_SECONDS)
+        try:
+            return bool(super().sendfile(respiter))
+        finally:
+            self.sock.settimeout(None)
 
     def _emit_body(self, data: bytes) -> None:
         head, self._held = self._held, b""
         if not self.chunked:
-            self._send(head + data if head else data)
+            say(self.sock, head + data if head else data)
             return
         self._ended = isinstance(data, LastPiece)
-        self._send(b"%b%X\r\n%b%b" % (head, len(data), data, b"\r\n0\r\n\r\n" if self._ended else b"\r\n"))
-
-    def _send(self, data: bytes) -> None:
-        """All of it, as a rule at once: gevent's `sendall` would ask the kernel first how much that may be."""
-        sent = self.sock.send(data)
-        if sent < len(data):
-            self.sock.sendall(memoryview(data)[sent:])
+        say(self.sock, b"%b%X\r\n%b%b" % (head, len(data), data, b"\r\n0\r\n\r\n" if self._ended else b"\r\n"))
 
     def close(self) -> None:
         """Whatever is still to be said."""
@@ -85,7 +83,7 @@ class Answer(wsgi.Response):  # type: ignore[misc] # gunicorn has no types
         rest = self._held + (b"0\r\n\r\n" if self.chunked and not self._ended else b"")
         self._held = b""
         if rest:
-            self._send(rest)
+            say(self.sock, rest)
 
 
 @lru_cache(maxsize=1024)

@@ -56,8 +56,13 @@ class CallersHandler(WSGIHandler):
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         """One request. What is returned is only iterated and closed: an `Answer`."""
         response = self._middleware_chain(WSGIRequest(environ))
-        start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))
-        return Answer(response)
+        answer = Answer(response)
+        try:
+            start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))
+        except BaseException:
+            answer.close()
+            raise
+        return answer
 
     def _served(self, request: HttpRequest) -> HttpResponseBase:
         match = self.resolve_request(request)

@@ -180,7 +180,26 @@ def test_a_body_that_nobody_reads_must_come_in_time_too(caller: Caller, upstream
         sock.sendall(b"POST /v1/nothing HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 2000\r\n\r\n")
         answer = everything(sock)
     assert answer.startswith(b"HTTP/1.1 404 ")
-    assert answer.count(b"HTTP/1.1 408 ") == 1
+    assert answer.count(b"HTTP/1.1 ") == 1, "a second answer would be taken for the next request's"
+
+
+@pytest.mark.parametrize("body", ["Content-Length: 1000\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\nZZ\r\n"])
+def test_a_request_that_was_refused_is_not_answered_again_for_its_body(
+    caller: Caller, upstream: FakeUpstream, body: str
+) -> None:
+    with connected(caller) as sock:
+        sock.sendall(f"POST /v1/responses HTTP/1.1\r\nHost: {urlsplit(caller.url).netloc}\r\n{body}".encode())
+        answer = everything(sock)
+    assert answer.startswith(b"HTTP/1.1 401")
+    assert answer.count(b"HTTP/1.1 ") == 1
+
+
+def test_chunks_that_are_none_are_the_callers_mistake(caller: Caller, upstream: FakeUpstream) -> None:
+    head = f"POST /v1/responses HTTP/1.1\r\nHost: {urlsplit(caller.url).netloc}\r\nx-api-key: {caller.key}\r\n"
+    with connected(caller) as sock:
+        sock.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\nZZ\r\n".encode())
+        status, _, error = envelope_of(everything(sock))
+    assert (status, error["code"]) == (400, "invalid_http")
 
 
 def test_what_cannot_be_read_is_answered_in_the_envelope(caller: Caller, upstream: FakeUpstream) -> None:
