@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import ssl
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from urllib3.exceptions import HTTPError
@@ -80,6 +82,8 @@ def _asked(
 def _ask(connection: Connection, head: bytes, body: bytes, timeout: float) -> tuple[Connection, Head, bytes]:
     """The connection, the head of the answer, and what came behind it.
 
+    An upstream may answer and close before it has read the whole request. Its answer counts; the connection is of no more use.
+
     :raises _Stale: see there.
     """
     cancellation = cancelling.current()
@@ -89,27 +93,33 @@ def _ask(connection: Connection, head: bytes, body: bytes, timeout: float) -> tu
     try:
         sock.settimeout(timeout)
         try:
-            _say(sock, head, body)
+            broken = _say(sock, head, body)
             came = sock.recv(READ_BYTES)
             if not came:
-                raise ConnectionResetError("the connection ended without an answer")
+                raise broken or ConnectionResetError("the connection ended without an answer")
         except (ConnectionError, OSError) as error:
             fresh = not connection.used or isinstance(error, TimeoutError)
             if fresh or (cancellation is not None and cancellation.cancelled):
                 raise
             raise _Stale from error
-        return connection, *_head_of(sock, came)
+        answer, early = _head_of(sock, came)
+        return connection, answer if broken is None else replace(answer, keeps=False), early
     except BaseException:
         connection.close()
         raise
 
 
-def _say(sock: Any, head: bytes, body: bytes) -> None:
-    if len(body) <= _JOINED_BYTES:
-        sock.sendall(head + body)
-    else:
-        sock.sendall(head)
-        sock.sendall(body)
+def _say(sock: Any, head: bytes, body: bytes) -> OSError | None:
+    """Write the request; returns why the other side would not have all of it."""
+    try:
+        if len(body) <= _JOINED_BYTES:
+            sock.sendall(head + body)
+        else:
+            sock.sendall(head)
+            sock.sendall(body)
+    except (BrokenPipeError, ConnectionResetError, ssl.SSLEOFError) as error:  # the last is what TLS makes of the first
+        return error
+    return None
 
 
 def _head_of(sock: Any, came: bytes) -> tuple[Head, bytes]:

@@ -452,6 +452,29 @@ def test_a_new_connection_that_ends_without_an_answer_is_not_replaced(serve: Cal
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("used", [False, True])
+def test_an_answer_before_the_whole_request_was_read_is_the_answer(serve: Callable[[Handler], RawServer], used: bool) -> None:
+    def refuses(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 2\r\n\r\nno")
+        connection.close()  # with much unread, so that what is still being sent meets a reset
+
+    server = serve(on_second(refuses) if used else refuses)
+    session = f"early {used}"
+    if used:
+        first = send(request_to(server), session)
+        read_out(first)
+        first.close()
+    small = request_to(server)
+    large = b"body" + b"x" * 20_000_000
+    headers = (small.headers[0], ("content-length", str(len(large))))
+    response = send(UpstreamRequest("POST", small.url, headers, large), session)
+    assert (response.status, read_out(response)) == (413, b"no")
+    response.close()
+    assert (server.connections, len(server.requests)) == (1, 1 + used)
+    send(small, session).close()
+    assert server.connections == 2
+
+
 @pytest.mark.parametrize("line", [("x-a", "b\r\nx-c: d"), ("x-a\nx-c", "d"), ("x-a", "b\0"), ("x-a", "\u20ac")])
 def test_a_line_that_would_be_two_goes_nowhere(serve: Callable[[Handler], RawServer], line: tuple[str, str]) -> None:
     server = serve(answering(OK))
