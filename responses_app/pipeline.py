@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from django.conf import settings
+from django.db import DatabaseError
 
 from accounts import choosing, states
 from accounts.choosing import Candidates
@@ -189,8 +190,15 @@ class Turn:
         )
 
     def _note_state(self, failure: Failure) -> None:
-        """A failure inside an answer that had begun well says of the login what a refusal says."""
-        states.failed(self._held.account.credential_id, failure, expected=self._held.fingerprint, now=self.clock.now())
+        """A failure inside an answer that had begun well says of the login what a refusal says.
+
+        What the database won't hear now is told again by the next failure: no reason to keep the end from the caller.
+        """
+        credential_id, expected = self._held.account.credential_id, self._held.fingerprint
+        try:
+            states.failed(credential_id, failure, expected=expected, now=self.clock.now())
+        except DatabaseError:
+            log.exception("exchange %s: the state of credential %s could not be written", self.call.request_id, credential_id)
 
     @property
     def is_over(self) -> bool:
@@ -267,8 +275,9 @@ class Turn:
             self._held_back.upstream.close()
 
     def _break_off(self, stream: Stream) -> bytes:
-        """End a turn that failed for a reason of our own; returns the terminal frame."""
+        """End a turn that failed for a reason of our own; returns the terminal frame: the upstream's where it had come."""
         last = stream.relay.fail("server_error", "The gateway failed before the answer was complete.")
+        last = last or stream.relay.finish(store=None if self._kept else False)
         if self.exchange.status == Status.IN_FLIGHT:
             self._note_end(stream, Ending(EndedBy.GATEWAY))
             self._fail("internal_error", "The gateway failed; the log has the cause.", http_status=200)

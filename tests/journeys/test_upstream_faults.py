@@ -10,8 +10,10 @@ import time
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from pytest_django import Settings
 
+from accounts import states
 from floway.providers.codex.simulated.backend import frame
 from floway.providers.codex.simulated.http import Exchange
 from floway.transport import connecting
@@ -213,6 +215,38 @@ def test_lasting_overload_inside_a_success_is_told_as_such(gateway: Gateway, ups
     reply = gateway.say("hello")
     assert (reply.status, reply.error["code"]) == (503, "server_is_overloaded")
     assert gateway.exchange().status == "failed"
+
+
+_ITEM = {"type": "message", "id": "msg_1", "role": "assistant", "content": [], "status": "in_progress"}
+FAILED_AFTER_OUTPUT: list[dict[str, Any]] = [
+    {"type": "response.created", "sequence_number": 0, "response": {"id": "r"}},
+    {"type": "response.output_item.added", "sequence_number": 1, "output_index": 0, "item": _ITEM},
+    {
+        "type": "response.failed",
+        "sequence_number": 2,
+        "response": {"id": "r", "error": {"code": "server_is_overloaded", "message": "m"}},
+    },
+]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "ended_by", "code"),
+    [(OperationalError("locked"), "upstream", "server_is_overloaded"), (ValueError("odd"), "gateway", "internal_error")],
+    ids=["busy database", "unforeseen"],
+)
+def test_a_failure_after_output_is_told_although_it_cannot_be_noted(
+    gateway: Gateway, upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch, trouble: Exception, ended_by: str, code: str
+) -> None:
+    def fails(*arguments: object, **named: object) -> None:
+        raise trouble
+
+    monkeypatch.setattr(states, "failed", fails)
+    upstream.script(faults.frames(*map(frame, FAILED_AFTER_OUTPUT)))
+    with gateway.stream(turn("hello")) as stream:
+        last = list(stream.events())[-1]
+    assert (last["type"], last["response"]["error"]["code"]) == ("response.failed", "server_is_overloaded")
+    row = gateway.exchange()
+    assert (row.status, row.ended_by, row.error_code) == ("failed", ended_by, code)
 
 
 def test_an_answer_that_does_not_say_what_it_is_is_read_all_the_same(gateway: Gateway, upstream: FakeUpstream) -> None:
