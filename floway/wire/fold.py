@@ -16,7 +16,7 @@ from floway.wire.events import Usage
 from floway.wire.items import Item, Items
 from floway.wire.json import JSON, InvalidJSON, JSONObject, dumps
 from floway.wire.likeness import NOTHING, holds, likeness
-from floway.wire.numbering import is_numbered, renumbered
+from floway.wire.numbering import are_numbered, is_numbered, renumbered
 from floway.wire.objects import bare_error, complete_item, complete_part, complete_response, echoed, opened_item, opened_part
 from floway.wire.sse import DEFAULT_LIMIT, Frame, FrameDecoder, FrameTooLarge, InvalidFrame, encode, encode_data, parsed
 
@@ -145,11 +145,10 @@ class Relay:
 
     def _write_run(self, run: list[bytes]) -> None:
         """Events that are like the one that was learnt: one slice of the upstream's bytes, if their numbers are ours."""
-        first, last = self._number, self._number + len(run) - 1
         self.last_event = self._like.event
-        if is_numbered(run[-1], last) and (first == last or is_numbered(run[0], first)):
+        if are_numbered(run, self._number):
             self._out += b"\n\n".join(run), b"\n\n"
-            self._number = last + 1
+            self._number += len(run)
             return
         for body in run:
             self._out.append(self._numbered(self._like.event, body[self._like.start :]))

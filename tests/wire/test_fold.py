@@ -93,6 +93,16 @@ def test_numbers_begin_at_nought_and_have_no_gaps(first: int) -> None:
     assert_numbered(relayed(numbered(*full_turn("a", "b", "c"), first=first)))
 
 
+@pytest.mark.parametrize("numbers", [(5, 5, 7, 99, 9), (6, 5, 7, 8, 9), (5, 6, 7, 8, 8)])
+def test_like_events_of_one_chunk_are_numbered_without_gaps_whatever_they_said(numbers: tuple[int, ...]) -> None:
+    relay = make_relay()
+    begun = relay.feed(
+        numbered(lifecycle("response.created"), lifecycle("response.in_progress"), added(message(None)), part("added"))
+    )
+    begun += relay.feed(numbered(delta("a"), first=4))
+    assert_numbered(begun + relay.feed(b"".join(numbered(delta("b"), first=number) for number in numbers)))
+
+
 def test_an_upstream_without_numbers_is_numbered() -> None:
     out = relayed(unnumbered(*full_turn("a", "b", "c")))
     assert_numbered(out)
