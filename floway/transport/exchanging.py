@@ -38,7 +38,13 @@ def cookie_header(session: str, url: str) -> str | None:
 
 
 def send(
-    request: UpstreamRequest, *, session: str, connect_timeout: float, answer_timeout: float, proxy: Proxy | None = None
+    request: UpstreamRequest,
+    *,
+    session: str,
+    connect_timeout: float,
+    answer_timeout: float,
+    proxy: Proxy | None = None,
+    once: bool = False,
 ) -> Response:
     """Send `request` and wait for the head of its answer, whatever its status; redirects are answers too.
 
@@ -47,6 +53,7 @@ def send(
 
     :param session: whose connections and cookies to use; never shared between credentials.
     :param proxy: what to go through; if it fails there is no other way. The environment's own proxies are not looked at.
+    :param once: what it says may be heard once only, so it goes out on a connection of its own and is never sent again.
     :param connect_timeout: seconds for the connection. :param answer_timeout: seconds of silence before the head.
     :raises UpstreamUnreachable: no answer was had, or the exchange was cancelled meanwhile.
     """
@@ -54,19 +61,19 @@ def send(
     try:
         road = held.road(request.url, proxy)
         head = request_head(request.method, road.target(request.url), (*request.headers, *road.lines))
-        connection, answer, early = _asked(road, head, request.body, connect_timeout, answer_timeout)
+        connection, answer, early = _asked(road, head, request.body, connect_timeout, answer_timeout, once=once)
     except _NotHad as error:
         raise UpstreamUnreachable(_reason(error.__cause__ or error), sent=False) from error
     except (InvalidHead, OSError, ValueError) as error:
         raise UpstreamUnreachable(_reason(error), sent=head is not None) from error
     held.cookies.take(request.url, answer.headers)
-    return Response(connection, answer, early)
+    return Response(connection, replace(answer, keeps=False) if once else answer, early)
 
 
 def _asked(
-    road: Road, head: bytes, body: bytes, connect_timeout: float, answer_timeout: float
+    road: Road, head: bytes, body: bytes, connect_timeout: float, answer_timeout: float, *, once: bool
 ) -> tuple[Connection, Head, bytes]:
-    waiting = road.waiting()
+    waiting = None if once else road.waiting()
     if waiting is not None:
         try:
             return _ask(waiting, head, body, answer_timeout)

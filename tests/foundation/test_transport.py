@@ -429,6 +429,24 @@ def test_a_kept_connection_that_ends_as_it_is_used_is_replaced_once(serve: Calla
     assert (server.connections, len(server.requests)) == (2, 3)
 
 
+def test_what_may_be_heard_once_only_uses_no_kept_connection_and_is_not_sent_again(
+    serve: Callable[[Handler], RawServer],
+) -> None:
+    server = serve(answering(OK))
+    kept = send(request_to(server), "once")
+    read_out(kept)
+    kept.close()
+    for connections in (2, 3):
+        response = transport.send(request_to(server), session="once", connect_timeout=5, answer_timeout=20, once=True)
+        assert read_out(response) == b"ok"
+        response.close()
+        assert server.connections == connections
+    server.handler = lambda connection, _: connection.shutdown(socket.SHUT_RDWR)
+    with pytest.raises(UpstreamUnreachable):
+        transport.send(request_to(server), session="once", connect_timeout=5, answer_timeout=20, once=True)
+    assert (server.connections, len(server.requests)) == (4, 4)
+
+
 @pytest.mark.parametrize("said", [b"H", b"HTTP/1.1 200 OK\r\n"])
 def test_a_request_that_was_answered_in_part_is_not_sent_again(serve: Callable[[Handler], RawServer], said: bytes) -> None:
     def says_little(connection: socket.socket, _: bytes) -> None:

@@ -22,6 +22,7 @@ class Server:
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, list[tuple[str, str]], bytes]] = []
+        self.ports: list[int] = []
         self.answer: tuple[int, dict[str, str], bytes] = (200, {}, b"{}")
         kept = self
 
@@ -29,6 +30,7 @@ class Server:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
+                kept.ports.append(self.client_address[1])
                 length = int(self.headers.get("content-length", 0))
                 kept.requests.append((f"{self.command} {self.path}", list(self.headers.items()), self.rfile.read(length)))
                 status, headers, body = kept.answer
@@ -111,6 +113,14 @@ def test_a_refresh_says_whether_the_token_was_refused_or_runs_out(server: Server
     assert line == "POST /oauth/token"
     assert names(headers) == ["content-type", "originator", "user-agent", "accept", "host", "content-length"]
     assert dict(headers)["user-agent"].endswith(") unknown")
+
+
+def test_a_token_is_never_sent_on_a_connection_that_may_have_ended(server: Server, provider: CodexProvider) -> None:
+    server.answer = (200, {}, b'{"access_token": "fresh"}')
+    for token in ("rt_0", "rt_1"):
+        provider.refresh(make_account(), token)
+        provider._client.ask_authority("/oauth/token", "application/json", b"{}", None)
+    assert len(set(server.ports)) == 4
 
 
 def test_an_older_client_gives_no_reason_for_a_refresh(server: Server) -> None:

@@ -178,7 +178,7 @@ class Client:
             "accept": "*/*",
         }
         request = _framed("POST", f"{self.auth_url}/oauth/token", self.profile.refresh_headers, headers, body)
-        response = self._exchange(request, account)
+        response = self._exchange(request, account, once=True)  # a token sent twice is taken for a stolen one
         return oauth.read_refresh(response.status, self._small_body(response, _TOKEN_ANSWER_BYTES))
 
     def ask_authority(self, path: str, content_type: str, body: bytes, proxy: Proxy | None) -> tuple[int, bytes]:
@@ -194,6 +194,7 @@ class Client:
             request,
             session=f"{self.slug}:sign-in",
             proxy=proxy,
+            once=True,
             connect_timeout=self.connect_timeout,
             answer_timeout=min(self.answer_timeout, _SMALL_ANSWER_SECONDS),
         )
@@ -202,11 +203,12 @@ class Client:
     def _session(self, account: Account) -> str:
         return f"{self.slug}:{account.credential_id}"
 
-    def _exchange(self, request: UpstreamRequest, account: Account) -> UpstreamResponse:
+    def _exchange(self, request: UpstreamRequest, account: Account, *, once: bool = False) -> UpstreamResponse:
         return transport.send(
             request,
             session=self._session(account),
             proxy=account.proxy,
+            once=once,
             connect_timeout=self.connect_timeout,
             answer_timeout=self.answer_timeout,
         )
