@@ -142,6 +142,8 @@ class Connection:
             return ended or None
         except (OSError, ValueError):
             return False
+        if self._body.overran:
+            return False
         return self.is_free() if self._body.done else None
 
     def waited(self, now: float) -> float:

@@ -221,7 +221,7 @@ class Response:
             # A connection that is kept may be another exchange's by the time somebody cancels this one.
             self._cancellation.guard(None)
         ended = self._body.done or (heard_out and not self._body.ends_with_connection)
-        if ended and self._keeps and not self._early:
+        if ended and self._keeps and not self._early and not self._body.overran:
             self._connection.keep(self._body)
         else:
             self._connection.close()

@@ -18,10 +18,15 @@ class LastPiece(bytes):
 
 
 class Body(Protocol):
-    """How far a body has come. `ends_with_connection`: its end is the connection's end, so no cut can be told."""
+    """How far a body has come. What comes behind its end is not of it: it is dropped, and nobody knows what it means.
+
+    :ivar ends_with_connection: its end is the connection's end, so no cut can be told.
+    :ivar overran: something came behind its end, so the connection may not be used again.
+    """
 
     done: bool
     ends_with_connection: bool
+    overran: bool
 
     def feed(self, data: bytes) -> bytes:
         """The body bytes in `data`.
@@ -38,11 +43,12 @@ class SizedBody:
     def __init__(self, length: int) -> None:
         self._left = length
         self.done = length == 0
+        self.overran = False
 
     def feed(self, data: bytes) -> bytes:
         """See Body."""
         if len(data) > self._left:
-            raise BrokenFraming("more bytes than content-length")
+            data, self.overran = data[: self._left], True
         self._left -= len(data)
         self.done = self._left == 0
         return data
@@ -53,6 +59,7 @@ class UnsizedBody:
 
     ends_with_connection = True
     done = False
+    overran = False
 
     def feed(self, data: bytes) -> bytes:
         """See Body."""
@@ -66,6 +73,7 @@ class ChunkedBody:
 
     def __init__(self) -> None:
         self.done = False
+        self.overran = False
         self._held = b""
         self._left = 0
         self._after_chunk = False
@@ -78,12 +86,13 @@ class ChunkedBody:
         out: list[bytes] = []
         position = 0
         while position < len(data):
+            if self.done:
+                self.overran = True
+                break
             if not (self._left or self._after_chunk or self._in_trailers):
                 position = _whole_chunks(data, position, out)
                 if position == len(data):
                     break
-            if self.done:
-                raise BrokenFraming("bytes after the last chunk")
             if self._left:
                 piece = data[position : position + self._left]
                 out.append(piece)
