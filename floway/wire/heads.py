@@ -1,7 +1,7 @@
 """HTTP/1.1 heads: a request's lines to bytes; the bytes of an answer's head to a value, strictly.
 
-What an answer may be read as in two ways is refused (RFC 9112 §5.2, §6): folded lines, lengths that differ, codings that are
-not `chunked`.
+What an answer may be read as in two ways is refused (RFC 9112 §5.2, §6): folded lines, lengths that differ, codings other
+than `chunked` once, control characters.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from floway.wire.headers import HeaderLine, Headers
 
 LARGEST_HEAD = 256 * 1024
 _MOST_LINES = 512
-_LINE = re.compile(r"^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\r\n\0]*)\r\n", re.MULTILINE)
+_LINE = re.compile(r"^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\x00-\x08\x0a-\x1f\x7f]*)\r\n", re.MULTILINE)
 _STATUS = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9][0-9])(?: [^\r\n]*)?")
 _BODILESS = frozenset({204, 304})
 
@@ -83,7 +83,9 @@ def answer_head(data: bytes) -> Head:
     length, chunked = _length(headers), _is_chunked(headers)
     said = {option.strip().lower() for value in headers.every("connection") for option in value.split(",")}
     keeps = "close" not in said and (status[1] == b"1" or "keep-alive" in said)
-    return Head(int(status[2]), headers, keeps and not (chunked and length is not None), length, chunked)
+    # Who says both, or speaks of chunks in a version without them, may mean another end than we found (RFC 9112 §6.1, §6.3).
+    doubtful = chunked and (length is not None or status[1] == b"0")
+    return Head(int(status[2]), headers, keeps and not doubtful, length, chunked)
 
 
 def _lines(text: str) -> tuple[HeaderLine, ...]:
@@ -109,6 +111,6 @@ def _length(headers: Headers) -> int | None:
 
 def _is_chunked(headers: Headers) -> bool:
     codings = headers.every("transfer-encoding")
-    if codings and {coding.lower() for coding in codings} != {"chunked"}:
+    if codings and [coding.lower() for coding in codings] != ["chunked"]:
         raise InvalidHead("a transfer-encoding that is not chunked")
     return bool(codings)

@@ -509,6 +509,13 @@ def test_interim_heads_are_passed_over(serve: Callable[[Handler], RawServer]) ->
     response.close()
 
 
+def test_a_header_of_another_alphabet_is_no_control_character(serve: Callable[[Handler], RawServer]) -> None:
+    server = serve(answering(b"HTTP/1.1 200 OK\r\nx-a:\tcaf\xc3\xa9 \x80\tb\r\ncontent-length: 0\r\n\r\n"))
+    response = send(request_to(server), "alphabet")
+    assert response.headers.get("x-a") == b"caf\xc3\xa9 \x80\tb".decode("latin-1")
+    response.close()
+
+
 @pytest.mark.parametrize(
     "head",
     [
@@ -526,6 +533,10 @@ def test_interim_heads_are_passed_over(serve: Callable[[Handler], RawServer]) ->
         b"HTTP/1.1 200 OK\r\n" + b"x-a: b\r\n" * 600 + b"\r\n",
         b"HTTP/1.1 200 OK\r\nx-a: " + b"b" * 300_000,
         b"HTTP/1.1 200 OK\r\nx-a: b\0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nx-a: b\x1b[31m\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nx-a: b\x7f\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
     ],
 )
 def test_a_head_that_is_none_is_no_answer(serve: Callable[[Handler], RawServer], head: bytes) -> None:
@@ -538,6 +549,7 @@ def test_a_head_that_is_none_is_no_answer(serve: Callable[[Handler], RawServer],
     "head",
     [
         b"HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\nok",
+        b"HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok",
         b"HTTP/1.1 200 OK\r\nconnection: keep-alive\r\nconnection: x-other, Close\r\ncontent-length: 2\r\n\r\nok",
         b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
