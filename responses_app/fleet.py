@@ -10,6 +10,7 @@ from django.db import Error, connection, transaction
 from django.db.models import BooleanField, Case, Count, IntegerField, OuterRef, QuerySet, Subquery, Value, When
 from django.db.models.functions import Coalesce, Now
 
+from floway import transport
 from responses_app import claims, workers
 from responses_app.models import Exchange, Worker
 from responses_app.models.workers import UNSEEN, ago
@@ -25,6 +26,7 @@ def run(stop: threading.Event) -> None:
     """Come round until `stop` is set; whoever calls has come round once."""
     while not stop.wait(BEAT_SECONDS):
         come_round()
+        transport.sweep()
 
 
 def come_round() -> None:

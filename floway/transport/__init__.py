@@ -7,6 +7,7 @@ can be sent on.
 """
 
 from floway.transport.cancelling import Cancellation, PeerDenied, cancellable, reaching
+from floway.transport.connecting import sweep
 from floway.transport.exchanging import Response, cookie_header, send
 
-__all__ = ["Cancellation", "PeerDenied", "Response", "cancellable", "cookie_header", "reaching", "send"]
+__all__ = ["Cancellation", "PeerDenied", "Response", "cancellable", "cookie_header", "reaching", "send", "sweep"]

@@ -206,6 +206,19 @@ class Road:
         while self._idle and self._idle[0].waited(now) > _IDLE_SECONDS:
             self._idle.popleft().close()
 
+    def sweep(self, now: float) -> None:
+        """Close whatever would not be used again: too old, ended, or never brought to its end."""
+        for _ in range(len(self._idle)):
+            try:
+                connection = self._idle.popleft()
+            except IndexError:
+                return  # somebody took it meanwhile
+            free = connection.is_free()
+            if free is False or connection.waited(now) > (_IDLE_SECONDS if free else _UNENDED_SECONDS):
+                connection.close()
+            else:
+                self._idle.append(connection)
+
     def open(self, timeout: float) -> Connection:
         """A new connection.
 
@@ -249,6 +262,11 @@ class Session:
             road = self._roads[key] = Road(self._adapter, f"{key[0]}://{key[1]}/", proxy)
         return road
 
+    def sweep(self, now: float) -> None:
+        """See Road."""
+        for road in tuple(self._roads.values()):
+            road.sweep(now)
+
     def close(self) -> None:
         """Close what waits."""
         for road in self._roads.values():
@@ -270,3 +288,12 @@ def session(name: str) -> Session:
         else:
             _sessions.move_to_end(name)
         return held
+
+
+def sweep() -> None:
+    """Close the kept connections that would not be used again, of all sessions; else they'd stay until somebody asks there."""
+    with _sessions_lock:
+        held = tuple(_sessions.values())
+    now = time.monotonic()
+    for one in held:
+        one.sweep(now)

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import pytest
 
@@ -192,6 +193,37 @@ def test_a_connection_that_has_waited_too_long_is_closed(
             read_out(response)
             response.close()
     assert server.connections == 3
+
+
+def test_a_sweep_closes_what_has_waited_too_long_and_nothing_else(
+    serve: Callable[[Handler], RawServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = LateEnd()
+    server, ended_server = serve(late), serve(answering(OK))
+    unended, ended = late.heard_out(server, ends=False), send(request_to(ended_server), "swept")
+    read_out(ended)
+    ended.close()
+
+    def open_after(seconds: float) -> tuple[bool, bool]:
+        now = time.monotonic() + seconds
+        with monkeypatch.context() as patch:
+            patch.setattr(connecting, "time", SimpleNamespace(monotonic=lambda: now))
+            transport.sweep()
+        return unended._socket.fileno() >= 0, ended._socket.fileno() >= 0
+
+    assert [open_after(seconds) for seconds in (4, 6, 74, 76)] == [(True, True), (False, True), (False, True), (False, False)]
+
+
+def test_a_sweep_takes_the_end_that_has_come_and_leaves_the_connection_in_use(
+    serve: Callable[[Handler], RawServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = LateEnd()
+    server = serve(late)
+    late.heard_out(server)
+    monkeypatch.setattr(connecting, "_UNENDED_SECONDS", 0)
+    transport.sweep()
+    late.heard_out(server)
+    assert server.connections == 1
 
 
 def test_a_body_left_unread_closes_its_connection(serve: Callable[[Handler], RawServer]) -> None:
