@@ -1,7 +1,9 @@
 """The database itself changes the mark with every row that tells who may call and with what, whoever writes it.
 
-On PostgreSQL as the last act of a transaction: whoever holds the mark's row waits for no other any more. A later migration that
-adds a column to one of these tables, or has SQLite make one anew, makes the triggers anew too.
+On PostgreSQL as the last act of a transaction, in two steps: triggers that are deferred fire in the order of their events, mixed
+with the checks of foreign keys, which wait for rows; what a deferred trigger brings about comes after all of them. So whoever holds
+the mark's row waits for no other any more. A later migration that adds a column to one of these tables, or has SQLite make one anew,
+makes the triggers anew too.
 """
 
 from django.db import migrations
@@ -17,13 +19,30 @@ _TABLES = {
     "Pool": {"cursor"},
     "ApiKey_credentials": set(),
 }
-_FUNCTION = """
+_QUEUE = """
+CREATE UNLOGGED TABLE accounts_editionqueue (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY);
+
+CREATE FUNCTION accounts_editionqueue_add() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN
+INSERT INTO accounts_editionqueue DEFAULT VALUES;
+RETURN NULL;
+END $$;
+
 CREATE FUNCTION accounts_editionmark_change() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN
 INSERT INTO accounts_editionmark (id, mark) VALUES (1, gen_random_uuid()::text)
 ON CONFLICT (id) DO UPDATE SET mark = EXCLUDED.mark;
+DELETE FROM accounts_editionqueue WHERE id = NEW.id;
 RETURN NULL;
-END $$
+END $$;
+
+CREATE CONSTRAINT TRIGGER accounts_editionqueue_marks AFTER INSERT ON accounts_editionqueue DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW EXECUTE FUNCTION accounts_editionmark_change();
+"""
+_NO_QUEUE = """
+DROP TABLE accounts_editionqueue;
+DROP FUNCTION accounts_editionmark_change();
+DROP FUNCTION accounts_editionqueue_add();
 """
 _CHANGE = """
 UPDATE accounts_editionmark SET mark = hex(randomblob(16)) WHERE id = 1;
@@ -32,38 +51,54 @@ SELECT 1, hex(randomblob(16)) WHERE NOT EXISTS (SELECT 1 FROM accounts_editionma
 """
 
 
-def _triggers(apps):
-    """Name, event and table of each."""
+def _tables(apps):
+    """Each with the columns that decide something."""
     for name, ignored in _TABLES.items():
         meta = apps.get_model("accounts", name)._meta
-        columns = ", ".join(f'"{field.column}"' for field in meta.concrete_fields if field.name not in ignored)
+        yield meta.db_table, [field.column for field in meta.concrete_fields if field.name not in ignored]
+
+
+def _on_sqlite(apps):
+    """Name and making of each trigger."""
+    for table, deciding in _tables(apps):
+        columns = ", ".join(f'"{column}"' for column in deciding)
         for event, of in (("insert", "INSERT"), ("delete", "DELETE"), ("update", f"UPDATE OF {columns}")):
-            yield f"{meta.db_table}_{event}_marks", of, meta.db_table
+            name = f"{table}_{event}_marks"
+            yield name, f'CREATE TRIGGER {name} AFTER {of} ON "{table}" BEGIN {_CHANGE} END'
+
+
+def _on_postgresql(apps):
+    """Name, table and making of each trigger."""
+    for table, deciding in _tables(apps):
+        add = "EXECUTE FUNCTION accounts_editionqueue_add()"
+        columns = ", ".join(f'"{column}"' for column in deciding)
+        for event, of in (("insert", "INSERT"), ("delete", "DELETE"), ("update", f"UPDATE OF {columns}")):
+            name = f"{table}_{event}_marks"
+            deferred = "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW"
+            yield name, table, f'CREATE CONSTRAINT TRIGGER {name} AFTER {of} ON "{table}" {deferred} {add}'
 
 
 def forwards(apps, schema_editor):
     """Triggers, as the database has them; and a first mark."""
-    on_postgresql = schema_editor.connection.vendor == "postgresql"
-    if on_postgresql:
-        schema_editor.execute(_FUNCTION)
-    for name, event, table in _triggers(apps):
-        if on_postgresql:
-            schema_editor.execute(
-                f'CREATE CONSTRAINT TRIGGER {name} AFTER {event} ON "{table}" DEFERRABLE INITIALLY DEFERRED'
-                " FOR EACH ROW EXECUTE FUNCTION accounts_editionmark_change()"
-            )
-        else:
-            schema_editor.execute(f'CREATE TRIGGER {name} AFTER {event} ON "{table}" BEGIN {_CHANGE} END')
+    if schema_editor.connection.vendor == "postgresql":
+        schema_editor.execute(_QUEUE)
+        for _, _, making in _on_postgresql(apps):
+            schema_editor.execute(making)
+    else:
+        for _, making in _on_sqlite(apps):
+            schema_editor.execute(making)
     apps.get_model("accounts", "EditionMark").objects.get_or_create(id=1, defaults={"mark": "first"})
 
 
 def backwards(apps, schema_editor):
     """Without them."""
-    on_postgresql = schema_editor.connection.vendor == "postgresql"
-    for name, _, table in _triggers(apps):
-        schema_editor.execute(f'DROP TRIGGER {name} ON "{table}"' if on_postgresql else f"DROP TRIGGER {name}")
-    if on_postgresql:
-        schema_editor.execute("DROP FUNCTION accounts_editionmark_change()")
+    if schema_editor.connection.vendor == "postgresql":
+        for name, table, _ in _on_postgresql(apps):
+            schema_editor.execute(f'DROP TRIGGER {name} ON "{table}"')
+        schema_editor.execute(_NO_QUEUE)
+    else:
+        for name, _ in _on_sqlite(apps):
+            schema_editor.execute(f"DROP TRIGGER {name}")
     apps.get_model("accounts", "EditionMark").objects.all().delete()
 
 
