@@ -2,8 +2,8 @@
 
 On PostgreSQL as the last act of a transaction, in two steps: triggers that are deferred fire in the order of their events, mixed
 with the checks of foreign keys, which wait for rows; what a deferred trigger brings about comes after all of them. So whoever holds
-the mark's row waits for no other any more. A later migration that adds a column to one of these tables, or has SQLite make one anew,
-makes the triggers anew too.
+the mark's row waits for no other any more. A later migration that has SQLite make one of these tables anew, or adds a column to one,
+makes SQLite's triggers anew too; PostgreSQL's look at whole rows.
 """
 
 from django.db import migrations
@@ -23,8 +23,12 @@ _QUEUE = """
 CREATE UNLOGGED TABLE accounts_editionqueue (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY);
 
 CREATE FUNCTION accounts_editionqueue_add() RETURNS trigger LANGUAGE plpgsql AS
-$$ BEGIN
+$$ DECLARE
+ignored text[] := COALESCE(TG_ARGV, '{}');
+BEGIN
+IF TG_OP <> 'UPDATE' OR to_jsonb(NEW) - ignored IS DISTINCT FROM to_jsonb(OLD) - ignored THEN
 INSERT INTO accounts_editionqueue DEFAULT VALUES;
+END IF;
 RETURN NULL;
 END $$;
 
@@ -52,15 +56,16 @@ SELECT 1, hex(randomblob(16)) WHERE NOT EXISTS (SELECT 1 FROM accounts_editionma
 
 
 def _tables(apps):
-    """Each with the columns that decide something."""
+    """Each with the columns that decide something and those that do not."""
     for name, ignored in _TABLES.items():
         meta = apps.get_model("accounts", name)._meta
-        yield meta.db_table, [field.column for field in meta.concrete_fields if field.name not in ignored]
+        deciding = [field.column for field in meta.concrete_fields if field.name not in ignored]
+        yield meta.db_table, deciding, sorted(meta.get_field(field).column for field in ignored)
 
 
 def _on_sqlite(apps):
     """Name and making of each trigger."""
-    for table, deciding in _tables(apps):
+    for table, deciding, _ in _tables(apps):
         columns = ", ".join(f'"{column}"' for column in deciding)
         for event, of in (("insert", "INSERT"), ("delete", "DELETE"), ("update", f"UPDATE OF {columns}")):
             name = f"{table}_{event}_marks"
@@ -68,14 +73,14 @@ def _on_sqlite(apps):
 
 
 def _on_postgresql(apps):
-    """Name, table and making of each trigger."""
-    for table, deciding in _tables(apps):
-        add = "EXECUTE FUNCTION accounts_editionqueue_add()"
-        columns = ", ".join(f'"{column}"' for column in deciding)
-        for event, of in (("insert", "INSERT"), ("delete", "DELETE"), ("update", f"UPDATE OF {columns}")):
+    """Name, table and making of each trigger; none names a column, for that column's type could not be changed any more."""
+    for table, _, ignored in _tables(apps):
+        names = ", ".join(f"'{column}'" for column in ignored)
+        add = f"EXECUTE FUNCTION accounts_editionqueue_add({names})"
+        for event in ("insert", "delete", "update"):
             name = f"{table}_{event}_marks"
             deferred = "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW"
-            yield name, table, f'CREATE CONSTRAINT TRIGGER {name} AFTER {of} ON "{table}" {deferred} {add}'
+            yield name, table, f'CREATE CONSTRAINT TRIGGER {name} AFTER {event} ON "{table}" {deferred} {add}'
 
 
 def forwards(apps, schema_editor):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
 
 from accounts.models import OAuthCredential
-from tests.accounts.test_editions import mark, populate
+from tests.accounts.test_editions import KINDS, changes, execute, mark, populate
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -49,6 +50,13 @@ class Writer(threading.Thread):
             assert self.is_alive(), self.failure
 
 
+@contextmanager
+def taken_back() -> Iterator[None]:
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
 def test_who_changes_the_mark_waits_for_no_other_row() -> None:
     """A key and its logins are saved while another holds the login's row, and then changes the mark too."""
     credential, key = populate()
@@ -69,3 +77,32 @@ def test_who_changes_the_mark_waits_for_no_other_row() -> None:
     assert (saving.is_alive(), saving.failure) == (False, None)
     assert mark() != before
     assert ask("SELECT count(*) FROM accounts_editionqueue") == 0
+
+
+def test_a_migration_may_change_a_columns_type_and_drop_it() -> None:
+    populate()
+    table = "accounts_credentialproxy"
+    with taken_back():
+        before = mark()
+        execute(f"ALTER TABLE {table} ALTER COLUMN shown TYPE varchar(500)")
+        execute(f"ALTER TABLE {table} DROP COLUMN shown CASCADE")
+        execute(f"UPDATE {table} SET sealed = 'another'")
+        execute(f"SET CONSTRAINTS {table}_update_marks, accounts_editionqueue_marks IMMEDIATE")
+        assert mark() != before
+
+
+def test_a_column_that_a_migration_adds_decides() -> None:
+    populate()
+    with taken_back():
+        before = mark()
+        execute("ALTER TABLE accounts_pool ADD COLUMN added integer")
+        execute("UPDATE accounts_pool SET added = 1, cursor = 7")
+        execute("SET CONSTRAINTS accounts_pool_update_marks, accounts_editionqueue_marks IMMEDIATE")
+        assert mark() != before
+
+
+def test_a_row_that_stays_as_it_is_changes_no_mark() -> None:
+    populate()
+    for kind in KINDS:
+        key = kind._meta.pk.column
+        assert not changes(lambda write=f'UPDATE "{kind._meta.db_table}" SET "{key}" = "{key}"': execute(write)), kind.__name__
