@@ -22,7 +22,7 @@ _TABLES = {
 _QUEUE = """
 CREATE UNLOGGED TABLE accounts_editionqueue (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY);
 
-CREATE FUNCTION accounts_editionqueue_add() RETURNS trigger LANGUAGE plpgsql AS
+CREATE FUNCTION accounts_editionqueue_add() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS
 $$ DECLARE
 ignored text[] := COALESCE(TG_ARGV, '{}');
 BEGIN
@@ -32,7 +32,7 @@ END IF;
 RETURN NULL;
 END $$;
 
-CREATE FUNCTION accounts_editionmark_change() RETURNS trigger LANGUAGE plpgsql AS
+CREATE FUNCTION accounts_editionmark_change() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS
 $$ BEGIN
 INSERT INTO accounts_editionmark (id, mark) VALUES (1, gen_random_uuid()::text)
 ON CONFLICT (id) DO UPDATE SET mark = EXCLUDED.mark;

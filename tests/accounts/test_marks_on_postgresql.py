@@ -106,3 +106,14 @@ def test_a_row_that_stays_as_it_is_changes_no_mark() -> None:
     for kind in KINDS:
         key = kind._meta.pk.column
         assert not changes(lambda write=f'UPDATE "{kind._meta.db_table}" SET "{key}" = "{key}"': execute(write)), kind.__name__
+
+
+def test_a_writer_may_look_for_tables_nowhere() -> None:
+    populate()
+
+    def write() -> None:
+        with transaction.atomic():
+            execute("SET LOCAL search_path TO ''")
+            execute("UPDATE public.accounts_oauthcredential SET plan = 'changed'")
+
+    assert changes(write)
