@@ -81,6 +81,8 @@ def _on_postgresql(apps):
             name = f"{table}_{event}_marks"
             deferred = "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW"
             yield name, table, f'CREATE CONSTRAINT TRIGGER {name} AFTER {event} ON "{table}" {deferred} {add}'
+        name = f"{table}_truncate_marks"
+        yield name, table, f'CREATE TRIGGER {name} AFTER TRUNCATE ON "{table}" FOR EACH STATEMENT {add}'
 
 
 def forwards(apps, schema_editor):

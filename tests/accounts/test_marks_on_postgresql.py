@@ -117,3 +117,9 @@ def test_a_writer_may_look_for_tables_nowhere() -> None:
             execute("UPDATE public.accounts_oauthcredential SET plan = 'changed'")
 
     assert changes(write)
+
+
+def test_a_table_that_is_emptied_at_once_changes_the_mark() -> None:
+    for kind in KINDS:
+        assert changes(lambda table=kind._meta.db_table: execute(f'TRUNCATE "{table}" CASCADE')), kind.__name__
+    assert ask("SELECT count(*) FROM accounts_editionqueue") == 0
