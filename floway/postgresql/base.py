@@ -11,8 +11,13 @@ from typing import Any
 import psycopg
 from django.db.backends.postgresql import base
 from psycopg import IsolationLevel
+from psycopg.errors import FeatureNotSupported, InvalidSqlStatementName
+from psycopg.pq import TransactionStatus
 
 from floway.taking import TakesConnections
+
+_STALE = (FeatureNotSupported, InvalidSqlStatementName)
+"""What was prepared does not fit any more: a migration has changed a column's type; or it is gone."""
 
 
 class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
@@ -60,9 +65,22 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
             cursor = self._binding = psycopg.Cursor(self.connection)
         try:
             return cursor.execute(statement, params)
+        except _STALE as stale:
+            with self.wrap_database_errors:
+                return self._run_anew(cursor, statement, params, stale)
         except psycopg.Error:
             with self.wrap_database_errors:
                 raise
+
+    def _run_anew(self, cursor: Any, statement: str, params: Sequence[Any] | None, stale: psycopg.Error) -> Any:
+        """Without what the server has prepared; a transaction is begun anew by whoever began it, and drops that as it ends.
+
+        :raises psycopg.Error: it fails all the same; or inside a transaction, as one that may be tried again.
+        """
+        if cursor.connection.info.transaction_status != TransactionStatus.IDLE:
+            raise psycopg.OperationalError(str(stale)) from stale
+        cursor.execute("DEALLOCATE ALL")
+        return cursor.execute(statement, params, prepare=False)
 
     def _start_transaction_under_autocommit(self) -> None:
         """By a statement of ours, as Django does for SQLite: switching psycopg there and back costs as much as one."""

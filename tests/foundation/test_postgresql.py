@@ -1,0 +1,53 @@
+"""Our PostgreSQL backend goes on where a kept connection, or what it has prepared, is out of date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.db import OperationalError, connection, transaction
+
+from floway import sql
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite keeps nothing on a server"),
+]
+READ = "SELECT value FROM changing WHERE id = %s"
+CHANGE = "ALTER TABLE changing ALTER COLUMN value TYPE text"
+
+
+def execute(*statements: str) -> None:
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+
+
+@pytest.fixture
+def prepared() -> Iterator[None]:
+    """A table, and a statement over it that the server has prepared."""
+    execute("CREATE TABLE changing (id integer, value integer)", "INSERT INTO changing VALUES (1, 7)")
+    for _ in range(10):
+        sql.fetch(READ, [1])
+    yield
+    execute("DROP TABLE changing")
+
+
+def elsewhere(statement: str) -> None:
+    """Behind psycopg's back, as another process does it: psycopg forgets what is prepared when it sees an ALTER."""
+    connection.connection.pgconn.exec_(statement.encode())
+
+
+@pytest.mark.parametrize("change", [CHANGE, "DEALLOCATE ALL"])
+def test_what_is_prepared_and_does_not_fit_any_more_is_asked_anew(prepared: None, change: str) -> None:
+    elsewhere(change)
+    assert [str(value) for _ in range(10) for (value,) in sql.fetch(READ, [1])] == ["7"] * 10
+
+
+def test_inside_a_transaction_it_may_be_tried_again(prepared: None) -> None:
+    elsewhere(CHANGE)
+    with pytest.raises(OperationalError), transaction.atomic():
+        sql.fetch(READ, [1])
+    for _ in range(10):
+        with transaction.atomic():
+            assert str(sql.fetch(READ, [1])[0][0]) == "7"
