@@ -227,7 +227,7 @@ def settle_within(claim: Claim, outcome: Outcome, clock: Clock) -> bool:
             patience.note(error)
             if patience.left < _PAUSE_SECONDS:
                 log.exception("exchange %s: completed but could not be stored", claim.exchange.request_id)
-                leave_unstored(claim, "Completed, but the database would not store it.", clock)
+                leave_unstored(claim, "Completed, but the database would not store it.", clock, in_doubt=outcome.response_id)
                 return False
             clock.sleep(_PAUSE_SECONDS)
         else:
@@ -237,13 +237,18 @@ def settle_within(claim: Claim, outcome: Outcome, clock: Clock) -> bool:
             connection.close()
 
 
-def leave_unstored(claim: Claim, why: str, clock: Clock) -> None:
-    """Write, as soon as it can be, that a turn was completed and nothing of it stored; its window stays taken."""
+def leave_unstored(claim: Claim, why: str, clock: Clock, *, in_doubt: str | None = None) -> None:
+    """Write, as soon as it can be, that a turn was completed and nothing of it stored; its window stays taken.
+
+    :param in_doubt: the response that may be there after all: then everything is written, and is not counted twice.
+    """
     exchange = claim.exchange
     exchange.operator_note, exchange.stored = why, False
 
     def write() -> None:
         with transaction.atomic():
+            if in_doubt is not None and statements.is_settled(claim.conversation.pk, in_doubt):
+                return
             statements.write_exchange(exchange)
             claims.keep(claim)
             limits.ended(exchange)

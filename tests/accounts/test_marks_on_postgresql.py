@@ -30,7 +30,8 @@ class Writer(threading.Thread):
 
     def __init__(self, work: Callable[[], Any]) -> None:
         super().__init__(daemon=True)
-        self._work, self._known, self.failure = work, threading.Event(), None
+        self._work, self._known = work, threading.Event()
+        self.failure: Exception | None = None
         self._pid = 0
 
     def run(self) -> None:

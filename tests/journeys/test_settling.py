@@ -39,6 +39,21 @@ def test_a_turn_that_cannot_be_stored_is_answered_all_the_same_and_says_so(
     assert "would not store" in exchange.operator_note
 
 
+def test_a_commit_that_came_through_unheard_is_not_written_over(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = settling.settle
+
+    def settle_unheard(*arguments: object) -> None:
+        real(*arguments)  # type: ignore[arg-type] # handed on
+        raise OperationalError("the connection was lost")
+
+    monkeypatch.setattr(settling, "settle", settle_unheard)
+    monkeypatch.setattr(settling, "_PAUSE_SECONDS", 60)  # more than the patience there is
+    monkeypatch.setattr(settling, "write_later", lambda write, request_id, clock: write())
+    assert gateway.post(turn("hello")).status == 200
+    exchange = Exchange.objects.get()
+    assert (exchange.stored, exchange.operator_note, Snapshot.objects.count()) == (True, "", 1)
+
+
 def test_settling_is_tried_again_while_the_database_is_busy(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     real, tries = settling.settle, []
 

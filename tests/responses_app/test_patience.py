@@ -16,6 +16,7 @@ from tests.fakes.clock import ScriptedClock
 pytestmark = pytest.mark.django_db
 
 
+_ANSWERED = cast(Outcome, SimpleNamespace(response_id="resp_1", learnt=None))
 _NOW = 1e9
 """Ahead of the machine's clock, by which other tests have settled."""
 
@@ -34,7 +35,7 @@ class Store:
         self._error, self._takes_others, self._busy_for = error, takes_others, busy_for
         self._waits, self._other = (cast(Claim, _claim(name)) for name in "ab")
         monkeypatch.setattr(settling, "settle", self._settle)
-        monkeypatch.setattr(settling, "leave_unstored", lambda *_: None)
+        monkeypatch.setattr(settling, "leave_unstored", lambda *_, **__: None)
         monkeypatch.setattr(statements, "is_settled", lambda *_: False)
         monkeypatch.setattr(settling._Patience, "taken_at", float("-inf"))
 
