@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from django.db.backends.signals import connection_created
@@ -38,3 +39,7 @@ class TakesConnections(Base):
     def is_watched(self: Any) -> bool:
         """Does somebody look on at what is executed? Then it goes through Django's cursors."""
         return bool(self.execute_wrappers or self.force_debug_cursor)
+
+    def run_first(self: Any, statement: str, params: Sequence[Any]) -> Any:
+        """Execute what only reads and comes first of a request."""
+        return self.run(statement, params)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import psycopg
+from django.db import OperationalError
 from django.db.backends.postgresql import base
 from psycopg import IsolationLevel
 from psycopg.errors import FeatureNotSupported, InvalidSqlStatementName
@@ -81,6 +82,22 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
             raise psycopg.OperationalError(str(stale)) from stale
         cursor.execute("DEALLOCATE ALL")
         return cursor.execute(statement, params, prepare=False)
+
+    def run_first(self, statement: str, params: Sequence[Any]) -> Any:
+        """Execute what only reads and comes first of a request; a pool that the server has left is looked through.
+
+        :raises django.db.Error: as Django's would; also where the server is not back yet.
+        """
+        pool: Any = self.pool
+        for _ in range(pool.max_size if pool else 0):
+            try:
+                return self.run(statement, params)
+            except OperationalError:
+                if self.in_atomic_block or self.connection is None or not self.connection.closed:
+                    raise
+                self.close()
+                pool.check()
+        return self.run(statement, params)
 
     def _start_transaction_under_autocommit(self) -> None:
         """By a statement of ours, as Django does for SQLite: switching psycopg there and back costs as much as one."""
