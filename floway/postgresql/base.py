@@ -99,6 +99,16 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
                 pool.check()
         return self.run(statement, params)
 
+    def create_cursor(self, name: str | None = None) -> Any:
+        """Django's; a named one ends with the atomic block that opens it: one that outlives it may lock no rows.
+
+        Django looks at psycopg's autocommit, which stays on in our transactions.
+        """
+        if name and self.in_atomic_block:
+            server_side: Any = base.ServerSideCursor  # the stubs leave out its arguments
+            return server_side(self.connection, name=name, scrollable=False, withhold=False)
+        return super().create_cursor(name)
+
     def _start_transaction_under_autocommit(self) -> None:
         """By a statement of ours, as Django does for SQLite: switching psycopg there and back costs as much as one."""
         self.run("BEGIN")

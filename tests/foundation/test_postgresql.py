@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import pytest
 from django.db import OperationalError, connection, transaction
 
+from accounts.models import Pool
 from floway import sql
+from tests.fakes.factories import make_key
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -51,3 +53,16 @@ def test_inside_a_transaction_it_may_be_tried_again(prepared: None) -> None:
     for _ in range(10):
         with transaction.atomic():
             assert str(sql.fetch(READ, [1])[0][0]) == "7"
+
+
+def test_rows_are_locked_while_they_are_read_piece_by_piece() -> None:
+    Pool.objects.bulk_create(Pool(provider=f"p{number}") for number in range(5))
+    with transaction.atomic():
+        assert len(list(Pool.objects.select_for_update().iterator(chunk_size=2))) == 5
+    assert len(list(Pool.objects.iterator(chunk_size=2))) == 5
+
+
+def test_pieces_are_what_django_makes_of_rows() -> None:
+    key = make_key().key
+    with transaction.atomic():
+        assert [row.created_at for row in type(key).objects.iterator()] == [key.created_at]
