@@ -284,7 +284,7 @@ class _Run:
                 mine = BackgroundResponse.objects.live().filter(pk=self._row.pk)
                 if mine.update(status=response["status"], sealed=sealed, ended_at=Now()):
                     self._journal.store()
-                else:
+                elif not BackgroundResponse.objects.filter(pk=self._row.pk, status=response["status"]).exists():
                     # It was cancelled, deleted or given up before: what its caller was told then stays true.
                     gone = Snapshot.objects.filter(response_id=self._row.response_id)
                     gone.update(deleted_at=Now(), answer=None)

@@ -95,14 +95,15 @@ def settle(claim: Claim, outcome: Outcome) -> None:
         place = content.write(added)
         if issued and exchange.credential_id is not None:
             statements.add_provenance(exchange.api_key_id, issued, exchange.credential_id)
-        statements.write_exchange(exchange)
+        has_ended = statements.end_exchange(exchange)
         generation = claims.keep(claim)
         _add_snapshot(claim, outcome, place, current if compacted else generation, compacted=compacted)
         if outcome.joined is not None:
             conversing.advance(outcome.joined, outcome.response_id, [*outcome.items[outcome.joined.tip.length :], *output])
         if outcome.learnt is not None:
             outcome.learnt.write(exchange.finished_at or exchange.started_at)
-        limits.ended(exchange)
+        if has_ended:
+            limits.ended(exchange)
 
 
 def _touch(claim: Claim, outcome: Outcome, *, opens_window: bool) -> int:
@@ -227,7 +228,7 @@ def settle_within(claim: Claim, outcome: Outcome, clock: Clock) -> bool:
             patience.note(error)
             if patience.left < _PAUSE_SECONDS:
                 log.exception("exchange %s: completed but could not be stored", claim.exchange.request_id)
-                leave_unstored(claim, "Completed, but the database would not store it.", clock, in_doubt=outcome.response_id)
+                leave_unstored(claim, "Completed, but the database would not store it.", clock)
                 return False
             clock.sleep(_PAUSE_SECONDS)
         else:
@@ -237,21 +238,23 @@ def settle_within(claim: Claim, outcome: Outcome, clock: Clock) -> bool:
             connection.close()
 
 
-def leave_unstored(claim: Claim, why: str, clock: Clock, *, in_doubt: str | None = None) -> None:
+def leave_unstored(claim: Claim, why: str, clock: Clock) -> None:
     """Write, as soon as it can be, that a turn was completed and nothing of it stored; its window stays taken.
 
-    :param in_doubt: the response that may be there after all: then everything is written, and is not counted twice.
+    A commit whose answer was lost may have stored it all the same, when the database could not be asked in time: then that
+    stands.
     """
     exchange = claim.exchange
+    before = exchange.operator_note, exchange.stored
     exchange.operator_note, exchange.stored = why, False
 
     def write() -> None:
         with transaction.atomic():
-            if in_doubt is not None and statements.is_settled(claim.conversation.pk, in_doubt):
-                return
-            statements.write_exchange(exchange)
-            claims.keep(claim)
-            limits.ended(exchange)
+            if statements.is_settled(claim.conversation.pk, exchange.response_id):
+                exchange.operator_note, exchange.stored = before
+            elif statements.end_exchange(exchange):
+                claims.keep(claim)
+                limits.ended(exchange)
 
     write_later(write, exchange.request_id, clock)
 
@@ -264,7 +267,8 @@ def fail(exchange: Exchange, learnt: Learnt | None, clock: Clock) -> None:
     def write(learnt: Learnt | None = learnt) -> None:
         try:
             with transaction.atomic():
-                statements.write_exchange(exchange)
+                if not statements.end_exchange(exchange):
+                    return  # written before, by a commit whose answer was lost
                 if exchange.continued_id is not None:
                     claims.release(exchange)
                 if learnt is not None:
@@ -298,7 +302,7 @@ def note_delivery(exchange: Exchange) -> None:
 
 
 def write_later(write: Callable[[], None], request_id: str, clock: Clock) -> None:
-    """Try `write` again in the background, ever more patiently."""
+    """Try `write` again in the background, ever more patiently; what it writes twice must stand there once."""
 
     def run() -> None:
         for pause in _LATE_PAUSES_SECONDS:

@@ -249,11 +249,17 @@ _TOLD_OF_THE_LOST = frozenset({'"error_code"', '"operator_note"'})
 """What another process may have written: it took this one for dead while the turn ran."""
 
 
-def write_exchange(exchange: Exchange) -> None:
-    """Write what differs from what is recorded, so that columns that others write are left alone; a new row, if it has none."""
-    if exchange._state.adding:
-        add_exchange(exchange)
-        return
+_NOT_ENDED = "(status = 'in_flight' OR ended_by = 'lost')"
+"""Who was taken for dead and lives ends its turns after all."""
+
+
+def end_exchange(exchange: Exchange) -> bool:
+    """Write what differs from what is recorded, so that columns that others write are left alone; a new row, if it has none.
+
+    :returns: whether this ended it. It may have ended before, by a commit whose answer was lost: then nothing is written.
+    """
+    if exchange._state.adding and _add_ended(exchange):
+        return True
     shape = sql.shape(Exchange)
     values = shape.values(exchange)
     before = exchange.recorded or [object()] * len(values)
@@ -263,7 +269,21 @@ def write_exchange(exchange: Exchange) -> None:
         if new != old or column in _TOLD_OF_THE_LOST
     ]
     sets = ", ".join([f"{column} = %s" for column, _ in changed])
-    sql.change(f"UPDATE {shape.table} SET {sets} WHERE id = %s", [*(value for _, value in changed), exchange.pk])
+    statement = f"UPDATE {shape.table} SET {sets} WHERE id = %s AND {_NOT_ENDED}"
+    return bool(sql.change(statement, [*(value for _, value in changed), exchange.pk]))
+
+
+def _add_ended(exchange: Exchange) -> bool:
+    """Insert it; False where it has a row already, for the claim or an earlier end was committed and its answer was lost."""
+    shape = sql.shape(Exchange)
+    key = shape.add_one(shape.values(exchange), "ON CONFLICT (request_id) DO NOTHING")
+    if key is not None:
+        sql.stored(exchange, key)
+        return True
+    for (known,) in sql.fetch(f"SELECT id FROM {shape.table} WHERE request_id = %s", [exchange.request_id]):
+        sql.stored(exchange, known)
+        release(known)
+    return False
 
 
 def note_delivery(exchange: Exchange) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.conf import LazySettings
+from django.db import OperationalError, transaction
 from django.utils import timezone
 
 from responses_app import background
@@ -143,6 +146,28 @@ def test_what_is_complete_is_not_cancelled_any_more(gateway: Gateway) -> None:
     done = ended(gateway, begin(gateway))
     reply = gateway.post({}, of(done, "/cancel"))
     assert (reply.status, reply.json) == (200, done)
+
+
+def test_one_whose_last_commit_is_in_doubt_is_kept(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unheard(run: Any, failure: Any) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(background, "transaction", SimpleNamespace(atomic=committed_and_cut_off))
+            end(run, failure)
+
+    @contextmanager
+    def committed_and_cut_off() -> Iterator[None]:
+        with transaction.atomic():
+            yield
+        raise OperationalError("server closed the connection unexpectedly")
+
+    late: list[Callable[[], None]] = []
+    end = background._Run._end
+    monkeypatch.setattr(background._Run, "_end", unheard)
+    monkeypatch.setattr(background, "write_later", lambda write, *_: late.append(write))
+    made = begin(gateway)
+    until(lambda: late)[0]()
+    assert gateway.get(of(made)).json["status"] == "completed"
+    assert gateway.say("and on", previous=made["id"]).status == 200
 
 
 def test_a_failure_is_told_by_the_object_and_by_the_events(gateway: Gateway, upstream: FakeUpstream) -> None:
