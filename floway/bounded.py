@@ -29,7 +29,7 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from floway import gate, settings
 from floway.arrival import Arrival
-from floway.leaving import has_left
+from floway.leaving import STALL_SECONDS, has_left
 from floway.pace import Pace, TooSlow
 from floway.wire.errors import ApiError, InvalidRequest, ServiceError
 
@@ -42,8 +42,6 @@ _BEHIND_SECONDS = 3
 _ARRIVAL_SECONDS = 2
 _RESERVE = 0.1
 """The share of connections below which idle ones make room for new ones."""
-STALL_SECONDS = 60
-"""So long a caller may take nothing of what it is sent; a place that it holds is somebody else's."""
 _LINGER_SECONDS = 2
 _DROPPED_BYTES, _MOST_DROPPED = 64 * 1024, 256
 _ALWAYS = ("/healthz", "/readyz", "/admin", "/static")

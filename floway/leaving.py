@@ -1,9 +1,12 @@
-"""Whether a caller is still there, asked at the moment when something would begin for it."""
+"""Whether a caller is still there: for how long that is believed, and asked when something would begin for it."""
 
 from __future__ import annotations
 
 import socket
 from typing import Any
+
+STALL_SECONDS = 60
+"""Who takes nothing of what it is sent for so long counts as gone; a place that it holds is somebody else's."""
 
 
 def has_left(caller: Any) -> bool:

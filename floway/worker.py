@@ -17,7 +17,8 @@ from gunicorn.http import wsgi
 from gunicorn.http.message import TOKEN_RE
 
 from floway import logs
-from floway.bounded import STALL_SECONDS, BoundedWorker, say
+from floway.bounded import BoundedWorker, say
+from floway.leaving import STALL_SECONDS
 from floway.wire.framing import LastPiece
 
 _LOG_SECONDS = 0.1
@@ -61,11 +62,16 @@ class Answer(wsgi.Response):  # type: ignore[misc] # gunicorn has no types
         )
 
     def sendfile(self, respiter: Any) -> bool:
-        """The head first: a file goes round what is held."""
-        super().send_headers()
+        """The head first: a file goes round what is held.
+
+        :raises StopIteration: the caller takes nothing more.
+        """
         self.sock.settimeout(STALL_SECONDS)
         try:
+            super().send_headers()
             return bool(super().sendfile(respiter))
+        except TimeoutError:
+            raise StopIteration from None
         finally:
             self.sock.settimeout(None)
 
@@ -125,6 +131,9 @@ class Worker(BoundedWorker):
         answer = None
         try:
             self.cfg.pre_request(self, req)
+            if req._expected_100_continue:
+                req._expected_100_continue = False  # gunicorn would say it without a limit of time
+                say(sock, b"HTTP/1.1 100 Continue\r\n\r\n")
             answer, environ = wsgi.create(req, sock, addr, listener_name, self.cfg, response_class=Answer)
             environ["wsgi.multithread"] = True
             environ["floway.place"] = getattr(req, "place", None)

@@ -11,6 +11,7 @@ from django.db import connection
 from django.http import HttpRequest, StreamingHttpResponse
 
 from accounts.models import ApiKey
+from floway.leaving import STALL_SECONDS
 from floway.websocket import NotAHandshake, WebSocket, acceptance
 from floway.wire.errors import ApiError, CallerError, InvalidRequest
 from responses_app.clock import Clock
@@ -18,8 +19,6 @@ from responses_app.http import NO_STORE, all_headers
 from responses_app.sockets.house import HOUSE
 from responses_app.sockets.memory import Memory
 from responses_app.sockets.session import Session, Span
-
-_STALL_SECONDS = 60
 
 
 class UpgradeRequired(ApiError):
@@ -81,7 +80,7 @@ def opened(request: HttpRequest, key: ApiKey, clock: Clock) -> StreamingHttpResp
         raise InvalidRequest(str(error), code="invalid_handshake") from error
     span = Span(settings.FLOWAY_WEBSOCKET_SECONDS, settings.FLOWAY_WEBSOCKET_IDLE_SECONDS, settings.FLOWAY_MAX_STREAM_SECONDS)
     socket = WebSocket(
-        caller, limit=settings.FLOWAY_MAX_BODY_BYTES, tick=settings.FLOWAY_KEEPALIVE_SECONDS, stall=_STALL_SECONDS
+        caller, limit=settings.FLOWAY_MAX_BODY_BYTES, tick=settings.FLOWAY_KEEPALIVE_SECONDS, stall=STALL_SECONDS
     )
     session = Session(socket, headers, request.META, Memory(), clock, span)
     return StreamingHttpResponse(Handed(session, socket, head, key.pk), status=101, headers=NO_STORE)
