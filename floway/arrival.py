@@ -41,6 +41,7 @@ class Arriving(Body):  # type: ignore[misc] # gunicorn has no types
             self.failed = True
             raise
         reader.length -= len(data)
+        self.failed = not data
         return data
 
 
@@ -57,6 +58,15 @@ class Arrival(Request):  # type: ignore[misc] # as above
     def _peer_is_trusted_proxy(self) -> bool:
         peer = self.peer_addr
         return not isinstance(peer, tuple) or _is_trusted(self.cfg, peer[0])
+
+    def should_close(self) -> bool:
+        """As gunicorn's; and where no next request can be come to, so that the answer says it."""
+        return bool(super().should_close()) or self.body.failed or self._has_too_much_left
+
+    @property
+    def _has_too_much_left(self) -> bool:
+        reader = self.body.reader
+        return isinstance(reader, LengthReader) and reader.length > _MOST_UNWANTED
 
     @property
     def has_rest(self) -> bool:

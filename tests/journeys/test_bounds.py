@@ -194,12 +194,23 @@ def test_a_request_that_was_refused_is_not_answered_again_for_its_body(
     assert answer.count(b"HTTP/1.1 ") == 1
 
 
-def test_chunks_that_are_none_are_the_callers_mistake(caller: Caller, upstream: FakeUpstream) -> None:
+@pytest.mark.parametrize("chunks", ["ZZ\r\n", "5", "5\r\nab", "2\r\n{}\r\n0\r\n"])
+def test_chunks_that_are_none_or_cut_are_the_callers_mistake(caller: Caller, upstream: FakeUpstream, chunks: str) -> None:
     head = f"POST /v1/responses HTTP/1.1\r\nHost: {urlsplit(caller.url).netloc}\r\nx-api-key: {caller.key}\r\n"
     with connected(caller) as sock:
-        sock.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\nZZ\r\n".encode())
-        status, _, error = envelope_of(everything(sock))
-    assert (status, error["code"]) == (400, "invalid_http")
+        sock.sendall(f"{head}Transfer-Encoding: chunked\r\n\r\n{chunks}".encode())
+        sock.shutdown(socket.SHUT_WR)
+        status, headers, error = envelope_of(everything(sock))
+    assert (status, error["code"], headers["connection"]) == (400, "invalid_http", "close")
+
+
+@pytest.mark.parametrize(("length", "connection"), [(1_000_000, "keep-alive"), (2_000_000, "close")])
+def test_an_answer_says_that_the_rest_of_a_body_is_too_much_to_drop(caller: Caller, length: int, connection: str) -> None:
+    with connected(caller) as sock:
+        sock.sendall(f"POST /v1/nothing HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: {length}\r\n\r\n".encode())
+        sock.shutdown(socket.SHUT_WR)
+        status, headers, _ = envelope_of(everything(sock))
+    assert (status, headers["connection"]) == (404, connection)
 
 
 def test_what_cannot_be_read_is_answered_in_the_envelope(caller: Caller, upstream: FakeUpstream) -> None:
