@@ -48,19 +48,8 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
         self.isolation_level = IsolationLevel.READ_COMMITTED
         self.take(pool.getconn(timeout=self.checkout_timeout))
 
-    def run(self, statement: str, params: Sequence[Any] | None = None) -> Any:
-        """Execute it on a cursor of psycopg's that lets the server bind, unless somebody looks on.
-
-        :raises django.db.Error: as Django's would.
-        """
-        if self.connection is None:
-            self.ensure_connection()
-        if self.is_watched():
-            watched: Any = self.cursor()
-            watched.execute(statement, params)
-            return watched
-        if self.needs_rollback:
-            self.validate_no_broken_transaction()
+    def run_unwatched(self, statement: str, params: Sequence[Any] | None) -> Any:
+        """On a cursor of psycopg's that lets the server bind. See TakesConnections."""
         cursor = self._binding
         if cursor is None or cursor.connection is not self.connection:
             cursor = self._binding = psycopg.Cursor(self.connection)

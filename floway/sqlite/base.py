@@ -86,21 +86,10 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
         """One of ours."""
         return self.connection.cursor(factory=Cursor)
 
-    def run(self, statement: str, params: Sequence[Any] = ()) -> Any:
-        """Execute it; a cursor of sqlite3's own, which costs a tenth of Django's, unless somebody looks on.
-
-        :raises django.db.Error: as Django's would.
-        """
-        if self.connection is None:
-            self.ensure_connection()
-        if self.is_watched():
-            cursor: Any = self.cursor()
-            cursor.execute(statement, params)
-            return cursor
-        if self.needs_rollback:
-            self.validate_no_broken_transaction()
+    def run_unwatched(self, statement: str, params: Sequence[Any] | None) -> Any:
+        """See TakesConnections."""
         try:
-            return self.connection.execute(_with_question_marks(statement), params)
+            return self.connection.execute(_with_question_marks(statement), params or ())
         except sqlite3.Error:
             with self.wrap_database_errors:
                 raise
