@@ -7,7 +7,7 @@ lets old envelopes be read after a new key became the current one.
 
 from __future__ import annotations
 
-import hashlib
+import hmac
 import os
 import struct
 import zlib
@@ -23,8 +23,6 @@ from django.conf import settings
 _VERSION = 1
 _NONCE_BYTES = 12
 _length = struct.Struct(">Q").pack
-_BLOCK_BYTES = 64
-"""Of SHA-256."""
 _WORTH_COMPRESSING = 256
 """Bytes of content; less than that hardly shrinks."""
 _compressors: deque[zstandard.ZstdCompressor] = deque(maxlen=8)
@@ -160,17 +158,12 @@ def lookup_hash(purpose: str, *parts: bytes) -> bytes:
 
     :param purpose: keeps hashes of one table meaningless in another.
     """
-    begun = _begun(settings.FLOWAY_LOOKUP_KEY, purpose)
-    inner, outer = begun[0].copy(), begun[1].copy()
-    inner.update(join(parts))
-    outer.update(inner.digest())
-    return outer.digest()
+    begun = _begun(settings.FLOWAY_LOOKUP_KEY, purpose).copy()
+    begun.update(join(parts))
+    return begun.digest()
 
 
 @lru_cache(maxsize=64)
-def _begun(key: bytes, purpose: str) -> tuple[hashlib._Hash, hashlib._Hash]:
-    """HMAC's inner and outer hash as they stand before the parts: to begin anew costs more than all the rest of a short one."""
-    block = (key if len(key) <= _BLOCK_BYTES else hashlib.sha256(key).digest()).ljust(_BLOCK_BYTES, b"\0")
-    inner, outer = (hashlib.sha256(bytes(byte ^ pad for byte in block)) for pad in (0x36, 0x5C))
-    inner.update(_purpose(purpose))
-    return inner, outer
+def _begun(key: bytes, purpose: str) -> hmac.HMAC:
+    """The hash as it stands before the parts: to begin one anew costs more than all the rest of a short one."""
+    return hmac.new(key, _purpose(purpose), "sha256")
