@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from urllib.parse import urlsplit
 
 import pytest
@@ -54,21 +54,32 @@ def envelope_of(answer: bytes) -> tuple[int, dict[str, str], dict[str, object]]:
     return int(first.split(" ")[1]), headers, json.loads(body)["error"]
 
 
-def test_who_comes_when_all_places_are_taken_waits_or_is_told_when_to_come(caller: Caller, upstream: FakeUpstream) -> None:
+@contextmanager
+def all_places_taken(caller: Caller, upstream: FakeUpstream) -> Iterator[Callable[[], list[int]]]:
+    """Two turns are being served; yields what lets them end and tells their statuses."""
     gates = [faults.Gate(), faults.Gate()]
     upstream.script(*(faults.gated(gate, after=9) for gate in gates))
-    with ThreadPoolExecutor(12) as pool:
-        first = [pool.submit(caller.say, "served") for _ in gates]
+    with ThreadPoolExecutor(2) as pool:
+        served = [pool.submit(caller.say, "served") for _ in gates]
         for gate in gates:
             assert gate.reached.wait(30)
+
+        def let_go() -> list[int]:
+            for gate in gates:
+                gate.open()
+            return [call.result().status for call in served]
+
+        yield let_go
+
+
+def test_who_comes_when_all_places_are_taken_waits_or_is_told_when_to_come(caller: Caller, upstream: FakeUpstream) -> None:
+    with all_places_taken(caller, upstream) as let_go, ThreadPoolExecutor(10) as pool:
         burst = [pool.submit(caller.say, "later") for _ in range(10)]
         refused = _the_first(burst, 9)
         assert caller.get("/readyz").status == 200, "whoever looks after it gets in"
         assert caller.get("/admin/login/").status == 200
         assert caller.get("/administration").status == 503, "which is no page of the admin's"
-        for gate in gates:
-            gate.open()
-        assert [call.result().status for call in first] == [200, 200]
+        assert let_go() == [200, 200]
         answers = [call.result() for call in burst]
     assert sorted(reply.status for reply in answers) == [200] + [503] * 9
     for reply in refused:
@@ -110,19 +121,12 @@ def test_a_refusal_leaves_a_kept_connection_in_step(caller: Caller, upstream: Fa
 
 
 def test_who_leaves_while_it_waits_is_not_served(caller: Caller, upstream: FakeUpstream) -> None:
-    gates = [faults.Gate(), faults.Gate()]
-    upstream.script(*(faults.gated(gate, after=9) for gate in gates))
-    with ThreadPoolExecutor(2) as pool:
-        served = [pool.submit(caller.say, "served") for _ in gates]
-        for gate in gates:
-            assert gate.reached.wait(30)
+    with all_places_taken(caller, upstream) as let_go:
         waiting = caller._connect()
         waiting.request("POST", "/v1/responses", json.dumps(turn("impatient")), caller.headers({}))
         assert caller.say("finds the place to wait taken").status == 503
         waiting.close()
-        for gate in gates:
-            gate.open()
-        assert [call.result().status for call in served] == [200] * 2
+        assert let_go() == [200, 200]
     assert caller.say("patient").status == 200
     assert [body["input"][-1]["content"][0]["text"] for body in upstream.bodies] == ["served", "served", "patient"]
 
