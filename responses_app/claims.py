@@ -202,7 +202,7 @@ def _continue(conversation: Conversation, stated: Numbered | Opaque | None, own:
 
 def _hold(snapshot: Snapshot, exchange: Exchange) -> bool:
     """Take the snapshot's own window, if nobody has it for good or under a lease that still runs."""
-    return statements.hold(snapshot.pk, exchange.pk, settings.FLOWAY_MAX_STREAM_SECONDS + _GRACE_SECONDS)
+    return statements.hold(snapshot, exchange.pk, settings.FLOWAY_MAX_STREAM_SECONDS + _GRACE_SECONDS)
 
 
 def release(exchange: Exchange) -> None:

@@ -191,15 +191,20 @@ def rename_window(conversation_id: int, name: str) -> int:
 
 @cache
 def _hold() -> str:
+    snapshot, conversation = sql.shape(Snapshot).table, sql.shape(Conversation).table
+    # A turn that settles locks the conversation, then the snapshot. So does this: who is too late for the window has the
+    # snapshot locked all the same, and draws a number from the conversation next. SQLite's writers come one by one.
+    lock = "" if connection.vendor == "sqlite" else " FOR NO KEY UPDATE"
     return (
-        f"UPDATE {sql.shape(Snapshot).table} SET continued_by_id = %s, continued_until = {sql.moment()}"
+        f"UPDATE {snapshot} SET continued_by_id = %s, continued_until = {sql.moment()}"
         f" WHERE id = %s AND (continued_by_id IS NULL OR continued_until < {sql.moment()})"
+        f" AND conversation_id = (SELECT id FROM {conversation} WHERE id = %s{lock})"
     )
 
 
-def hold(snapshot_id: int, exchange_id: int, seconds: int) -> bool:
+def hold(snapshot: Snapshot, exchange_id: int, seconds: int) -> bool:
     """Lease a snapshot's own window, if nobody has it for good or under a lease that still runs."""
-    return bool(sql.change(_hold(), [exchange_id, seconds, snapshot_id, 0]))
+    return bool(sql.change(_hold(), [exchange_id, seconds, snapshot.pk, 0, snapshot.conversation_id]))
 
 
 def release(exchange_id: int) -> None:

@@ -2,53 +2,20 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 from django.db import connection, transaction
 
 from accounts.models import OAuthCredential
 from tests.accounts.test_editions import KINDS, changes, execute, mark, populate
+from tests.fakes.writer import Writer, ask
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite's triggers fire with their statement"),
+    pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite's triggers fire with their statement"),
 ]
-
-
-def ask(statement: str, *params: Any) -> Any:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, params)
-        return cursor.fetchone()[0]
-
-
-class Writer(threading.Thread):
-    """Does its work in a transaction on a connection of its own."""
-
-    def __init__(self, work: Callable[[], Any]) -> None:
-        super().__init__(daemon=True)
-        self._work, self._known = work, threading.Event()
-        self.failure: Exception | None = None
-        self._pid = 0
-
-    def run(self) -> None:
-        try:
-            self._pid = ask("SELECT pg_backend_pid()")
-            self._known.set()
-            with transaction.atomic():
-                self._work()
-        except Exception as error:  # noqa: BLE001 # told by the test
-            self.failure = error
-        finally:
-            connection.close()
-
-    def wait_until_it_waits(self) -> None:
-        assert self._known.wait(10)
-        while not ask("SELECT cardinality(pg_blocking_pids(%s))", self._pid):
-            assert self.is_alive(), self.failure
 
 
 @contextmanager
@@ -74,8 +41,7 @@ def test_who_changes_the_mark_waits_for_no_other_row() -> None:
         saving.wait_until_it_waits()
         held.plan = "changed"
         held.save()
-    saving.join(10)
-    assert (saving.is_alive(), saving.failure) == (False, None)
+    saving.finish()
     assert mark() != before
     assert ask("SELECT count(*) FROM accounts_editionqueue") == 0
 

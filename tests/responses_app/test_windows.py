@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from floway.wire.fold import Terminal
 from responses_app import claims, settling, statements
 from responses_app.models import Conversation, Exchange, Snapshot
 from responses_app.settling import Outcome
+from tests.fakes.writer import Writer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -50,7 +52,8 @@ class Line:
         )
         scope = (ScopeStep("session", session), ScopeStep("thread", thread or session))
         identity = IdentityClaim(scope=scope, note={}, window=window, identity=())
-        return claims.claim_turn(self.key, identity, self.snapshots[continues] if continues else None, exchange)
+        continued = self.snapshots[continues] if continues else None
+        return claims.claim_turn(self.key, identity, continued, exchange, claims.known(self.key, identity, continued))
 
     def settle(self, name: str, claim: claims.Claim, *, compacts: bool = False, stored: bool = True) -> None:
         output = [COMPACTION if compacts else ANSWER]
@@ -231,3 +234,32 @@ def test_a_purge_waits_for_a_turn_that_goes_on_from_the_purged_conversation_and_
         assert tried(lambda: conversation.update(last_used_at=NOW, latest_note={}))
         assert not tried(lambda: conversation.update(scope_digest=b"purged"))
     assert tried(lambda: conversation.update(scope_digest=b"purged"))
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite writes one transaction at a time")
+def test_who_comes_too_late_for_a_window_stands_in_nobodys_way_who_settles_there() -> None:
+    """It has waited for the snapshot, and draws a number from the conversation next, which the other has locked before."""
+    line = Line()
+    line.turn("r1")
+    holder, parent = line.claim("r1"), Snapshot.objects.filter(pk=line.snapshots["r1"].pk)
+    Snapshot.objects.update(continued_until=NOW - timedelta(days=9000))
+    began, may_end = threading.Event(), threading.Event()
+
+    def takes_over() -> None:
+        parent.update(continued_until=datetime.now(UTC) + timedelta(hours=1))
+        began.set()
+        assert may_end.wait(10)
+
+    taking, late = Writer(takes_over), Writer(lambda: line.claim("r1"))
+    with transaction.atomic():
+        assert statements.touch(holder.conversation.pk, None, NOW, None, opens_window=False) == 0
+        taking.start()
+        assert began.wait(10)
+        late.start()
+        late.wait_until_it_waits()
+        may_end.set()
+        taking.finish()
+        late.wait_until_it_waits(on_me=True)
+        assert claims.keep(holder) == 0
+    late.finish()
+    assert Exchange.objects.get(request_id="req_2").generation == 1
