@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -34,9 +35,18 @@ def news(credential_id: int, windows: Sequence[QuotaWindow], now: datetime) -> l
 
     def is_old(window: QuotaWindow) -> bool:
         before, then = _noted.get((credential_id, window.limit, window.window), (None, now))
-        return before == window and now - then < REPEATED_AFTER
+        return before is not None and now - then < REPEATED_AFTER and _says_the_same(window, before)
 
     return [window for window in windows if not is_old(window)]
+
+
+def _says_the_same(window: QuotaWindow, before: QuotaWindow) -> bool:
+    """But for a moment of reset that is told in seconds from now, and so a little different every time."""
+    if window == before:
+        return True
+    if window.resets_at is None or before.resets_at is None:
+        return False
+    return abs(window.resets_at - before.resets_at) < REPEATED_AFTER and replace(window, resets_at=before.resets_at) == before
 
 
 def note(credential_id: int, windows: Sequence[QuotaWindow], now: datetime) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -177,9 +179,11 @@ def test_a_row_written_here_is_the_one_that_django_would_write(gateway: Gateway)
 @pytest.mark.django_db(transaction=True)
 def test_an_allowance_that_has_not_changed_is_no_news_for_a_minute() -> None:
     credential = make_credential()
-    known, changed = (QuotaWindow("codex", "primary", used, 300, None) for used in (10.0, 11.0))
+    known, changed = (QuotaWindow("codex", "primary", used, 300, NOW) for used in (10.0, 11.0))
     assert quota.news(credential.pk, [known], NOW) == [known]
     quota.note(credential.pk, [known], NOW)
     assert quota.news(credential.pk, [known], NOW) == []
     assert quota.news(credential.pk, [changed], NOW) == [changed]
+    nearly, later = (replace(known, resets_at=NOW + timedelta(seconds=seconds)) for seconds in (2, 60))
+    assert quota.news(credential.pk, [nearly, later], NOW) == [later]
     assert quota.news(credential.pk, [known], NOW + quota.REPEATED_AFTER) == [known]
