@@ -54,11 +54,9 @@ def first(key: ApiKey) -> OAuthCredential:
 
 
 def _usable(key: ApiKey) -> tuple[_Credentials, Pool]:
-    edition = key.edition
-    read, pool = editions.answer(edition, ("logins", key.provider, key.pk), lambda: statements.credentials(key))
-    usable = [sql.copied(credential) for credential in read]
-    for credential in usable:
-        credential.edition = edition
+    read, pool = editions.answer(key.mark, ("logins", key.provider), lambda: statements.credentials(key.provider))
+    chosen = editions.answer(key.mark, ("chosen", key.pk), lambda: statements.chosen(key.pk))
+    usable = [sql.copied(credential) for credential in read if not chosen or credential.pk in chosen]
     if not usable:
         raise Unavailable(
             "The gateway has no usable login for this request; its operator must sign in.", retry_after=_RETRY_AFTER_SECONDS

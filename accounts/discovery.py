@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import connection
 
-from accounts import editions, tokens
+from accounts import tokens
 from accounts.models import CredentialFacts, OAuthCredential
 from accounts.tokens import Held
 from floway.providers import registry
@@ -36,9 +36,7 @@ def informed(credential: OAuthCredential, held: Held, now: datetime) -> Held:
         raise AccountUnusable(row.problem)
     fresh = row is not None and now - row.fetched_at < timedelta(seconds=settings.FLOWAY_FACTS_FRESH_SECONDS)
     if row is not None and fresh and not row.problem:
-        known = row.document
-        question = ("told", credential.pk, held.account.access_token)
-        return editions.answer(credential.edition, question, lambda: told(held, known))
+        return told(held, row.document)
     try:
         return _asked(credential, held, now)
     except UpstreamUnreachable as error:

@@ -108,20 +108,20 @@ def authenticate(headers: Headers, now: datetime) -> ApiKey:
     if secret is None:
         raise Unauthenticated("No API key was given. Send it as 'Authorization: Bearer KEY' or as 'x-api-key'.")
     digest = _digest(secret[:_LONGEST])
-    edition = editions.current()
-    found = editions.answer(edition, ("secret", digest), lambda: statements.secret(digest))
+    mark = editions.current()
+    found = editions.answer(mark, ("secret", digest), lambda: statements.secret(digest))
     known = hmac.compare_digest(bytes(found.digest), digest) if found is not None else False
     if found is None or not known or not found.opens(now) or not found.key.may_call(now):
         raise Unauthenticated("The API key is not valid.")
     secret_row = sql.copied(found)
     key = secret_row.key
-    key.presented, key.edition = secret_row, edition
+    key.presented, key.mark = secret_row, mark
     return key
 
 
 def note_use(key: ApiKey, now: datetime) -> None:
     """Remember that `key` was used, and by which secret, at most once a minute; belongs into an open write transaction."""
-    noted = {} if key.edition is None else key.edition.noted
+    noted = editions.noted(key.mark)
     for row in (key, key.presented):
         if row is None or not _is_due(noted.get((type(row), row.pk), row.last_used_at), now):
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from accounts.models import (
     ApiKey,
@@ -44,43 +45,57 @@ def secret(digest: bytes) -> ApiKeySecret | None:
     return found
 
 
-_JOINED = (("tokens", CredentialTokens), ("proxy", CredentialProxy), ("facts", CredentialFacts))
+@cache
+def _login() -> sql.Shape[OAuthCredential]:
+    """A login less what no turn needs of it; so is what is joined to it."""
+    return sql.shape(OAuthCredential, without=("document_rest",))
+
+
+@cache
+def _joined() -> tuple[tuple[str, sql.Shape[Any]], ...]:
+    return (
+        ("tokens", sql.shape(CredentialTokens, without=("id_token",))),
+        ("proxy", sql.shape(CredentialProxy)),
+        ("facts", sql.shape(CredentialFacts)),
+    )
 
 
 @cache
 def _credentials() -> str:
-    credential, pool, chosen = sql.shape(OAuthCredential), sql.shape(Pool), ApiKey.credentials.through._meta.db_table
-    columns = [
-        credential.columns("credential"),
-        *(sql.shape(model).columns(name) for name, model in _JOINED),
-        pool.columns("pool"),
-    ]
-    joins = [f"LEFT JOIN {sql.shape(model).table} {name} ON {name}.credential_id = credential.id" for name, model in _JOINED]
+    credential, pool, joined = _login(), sql.shape(Pool), _joined()
+    columns = [credential.columns("credential"), *(shape.columns(name) for name, shape in joined), pool.columns("pool")]
+    joins = [f"LEFT JOIN {shape.table} {name} ON {name}.credential_id = credential.id" for name, shape in joined]
     return (
         f"SELECT {', '.join(columns)} FROM {credential.table} credential {' '.join(joins)}"
         f" LEFT JOIN {pool.table} pool ON pool.provider = credential.provider"
         f" WHERE credential.provider = %s AND credential.state NOT IN {sql.places(len(_DEAD))}"
-        f' AND (NOT EXISTS (SELECT 1 FROM "{chosen}" WHERE apikey_id = %s)'
-        f' OR EXISTS (SELECT 1 FROM "{chosen}" WHERE apikey_id = %s AND oauthcredential_id = credential.id))'
         " ORDER BY credential.rank, credential.id"
     )
 
 
-def credentials(key: ApiKey) -> tuple[list[OAuthCredential], Pool]:
-    """Those whose login stands and that `key` may call with, in order, and their pool; tokens, proxies and facts are joined."""
+def credentials(provider: str) -> tuple[list[OAuthCredential], Pool]:
+    """The provider's whose login stands, in order, and their pool; tokens, proxies and facts are joined."""
     pool: Pool | None = None
     found = []
-    for row in sql.fetch(_credentials(), [key.provider, *_DEAD, key.pk, key.pk]):
-        shape = sql.shape(OAuthCredential)
-        credential = shape.instance(row)
-        start = shape.width
-        for name, model in _JOINED:
-            joined = sql.shape(model).joined(row, start)
-            start += sql.shape(model).width
-            credential._state.fields_cache[name] = joined
+    for row in sql.fetch(_credentials(), [provider, *_DEAD]):
+        credential = _login().instance(row)
+        start = _login().width
+        for name, shape in _joined():
+            credential._state.fields_cache[name] = shape.joined(row, start)
+            start += shape.width
         pool = pool or sql.shape(Pool).joined(row, start)
         found.append(credential)
-    return found, pool or sql.shape(Pool).new(provider=key.provider)
+    return found, pool or sql.shape(Pool).new(provider=provider)
+
+
+@cache
+def _chosen() -> str:
+    return f'SELECT oauthcredential_id FROM "{ApiKey.credentials.through._meta.db_table}" WHERE apikey_id = %s'
+
+
+def chosen(api_key_id: int) -> frozenset[int]:
+    """The logins that the key is limited to; none where it may call with any."""
+    return frozenset(pk for (pk,) in sql.fetch(_chosen(), [api_key_id]))
 
 
 @cache

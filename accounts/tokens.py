@@ -24,7 +24,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from accounts import editions, proxies, quarantine, states
+from accounts import proxies, quarantine, states
 from accounts.models import CredentialTokens, OAuthCredential
 from floway import transport
 from floway.durability import durable_commits
@@ -90,11 +90,6 @@ def sealed_columns(credential_id: int, grant: TokenGrant) -> dict[str, object]:
 
 def held(credential: OAuthCredential) -> Held:
     """The credential as its row stands; `credential.tokens` is read if it was not joined."""
-    sealed = bytes(credential.tokens.access_token)
-    return editions.answer(credential.edition, ("held", credential.pk, sealed), lambda: _held(credential, sealed))
-
-
-def _held(credential: OAuthCredential, sealed: bytes) -> Held:
     row = credential.tokens
     account = Account(
         credential_id=credential.pk,
@@ -103,7 +98,7 @@ def _held(credential: OAuthCredential, sealed: bytes) -> Held:
         email=credential.email,
         plan=credential.plan,
         device_id=str(credential.openai_device_id),
-        access_token=unseal_text(sealed, purpose="access_token", owner=owner_of(credential.pk)),
+        access_token=unseal_text(row.access_token, purpose="access_token", owner=owner_of(credential.pk)),
         access_expires_at=row.access_expires_at,
         proxy=proxies.of(credential),
     )

@@ -10,6 +10,7 @@ from django.db import Error, connection, transaction
 from django.db.models import BooleanField, Case, Count, IntegerField, OuterRef, QuerySet, Subquery, Value, When
 from django.db.models.functions import Coalesce, Now
 
+from accounts import editions
 from floway import transport
 from responses_app import claims, workers
 from responses_app.models import Exchange, Worker
@@ -30,10 +31,14 @@ def run(stop: threading.Event) -> None:
 
 
 def come_round() -> None:
-    """Say that this process lives, and end what dead ones left; what the database won't have now is said the next time."""
+    """Say that this process lives, and end what dead ones left; what the database won't have now is said the next time.
+
+    What it keeps of keys and logins that have changed goes too, though nobody calls.
+    """
     try:
         workers.beat()
         end_lost()
+        editions.current()
     except Error as error:
         log.warning("the database would not hear that this process lives: %s", error)
     finally:

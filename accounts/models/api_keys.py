@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Value
 
 from accounts.models.credentials import OAuthCredential
-
-if TYPE_CHECKING:
-    from accounts.editions import Edition
 
 
 class ApiKey(models.Model):
@@ -54,8 +51,8 @@ class ApiKey(models.Model):
 
     presented: ApiKeySecret | None = None
     """The secret that this request brought; no column."""
-    edition: Edition | None = None
-    """What its request may use of what was read before; no column."""
+    mark: str | None = None
+    """That of what was read before and may be used for its request; no column."""
 
     class Meta:
         ordering: ClassVar = ["id"]

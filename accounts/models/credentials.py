@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
-
-if TYPE_CHECKING:
-    from accounts.editions import Edition
 
 
 class CredentialQuerySet(models.QuerySet["OAuthCredential"]):
@@ -81,9 +78,6 @@ class OAuthCredential(models.Model):
     )
     created_at = models.DateTimeField(auto_now_add=True)
     imported_at = models.DateTimeField(default=timezone.now)
-
-    edition: Edition | None = None
-    """What its turn may use of what was read before; no column."""
 
     objects = CredentialQuerySet.as_manager()
 

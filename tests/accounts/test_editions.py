@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
+from weakref import ref
 
 import pytest
 from django.db import connection, models, transaction
@@ -22,9 +24,10 @@ from accounts.models import (
     OAuthCredential,
     Pool,
 )
-from floway.wire.errors import Unauthenticated
+from floway.wire.errors import Unauthenticated, Unavailable
 from floway.wire.headers import Headers
 from tests.fakes.factories import make_credential, make_key
+from tests.fakes.tokens import BOB
 
 pytestmark = pytest.mark.django_db(transaction=True)
 IGNORED = {
@@ -178,3 +181,65 @@ def test_a_keys_use_is_noted_once_a_minute_although_its_row_is_kept() -> None:
 
     assert use(0) == use(30) == use(60) == {now}
     assert use(61) == use(100) == {now + timedelta(seconds=61)}
+
+
+def authenticated(issued: keys.Issued) -> ApiKey:
+    return keys.authenticate(Headers((("x-api-key", issued.secret),)), timezone.now())
+
+
+def logins(issued: keys.Issued) -> list[OAuthCredential]:
+    return list(choosing.candidates(authenticated(issued), None, timezone.now()).credentials)
+
+
+def kept_logins() -> list[OAuthCredential]:
+    mark = editions.current()
+    return editions.answer(mark, ("logins", "codex"), lambda: pytest.fail("nothing is kept"))[0]
+
+
+def test_logins_are_kept_once_and_of_a_key_only_which_it_is_limited_to(django_assert_num_queries: Any) -> None:
+    alice, bob = make_credential(), make_credential(BOB)
+    free, bound, bound_too = make_key("free"), make_key("bound"), make_key("bound too")
+    bound.key.credentials.add(bob)
+    bound_too.key.credentials.add(alice, bob)
+
+    def asked() -> list[list[int]]:
+        return [[credential.pk for credential in logins(issued)] for issued in (free, bound, bound_too)]
+
+    both = [alice.pk, bob.pk]
+    with django_assert_num_queries(3 * 3 + 1):
+        assert asked() == [both, [bob.pk], both]
+    with django_assert_num_queries(3):
+        assert asked() == [both, [bob.pk], both]
+    bound.key.credentials.set([alice])
+    assert asked() == [both, [alice.pk], both]
+    OAuthCredential.objects.filter(pk=alice.pk).update(state="disabled")
+    with pytest.raises(Unavailable):
+        logins(bound)
+
+
+def test_what_no_turn_needs_is_not_kept() -> None:
+    made, issued = make_credential(document_rest={"other": 1}), make_key()
+    (read,) = logins(issued)
+    assert not {"id_token", "document_rest"} & {*read.__dict__, *read.tokens.__dict__}
+    assert (read.document_rest, bytes(read.tokens.id_token)) == ({"other": 1}, bytes(made.tokens.id_token))
+
+
+def test_no_token_is_kept_that_is_not_sealed() -> None:
+    make_credential(), (issued := make_key())
+    (used,) = logins(issued)
+    account = tokens.fresh(used, timezone.now()).account
+    kept = pickle.dumps(kept_logins())
+    assert bytes(used.tokens.access_token) in kept
+    assert account.access_token.encode() not in kept
+
+
+def test_a_request_that_lasts_holds_nothing_of_what_was_kept_before() -> None:
+    credential, issued = make_credential(), make_key()
+    key = authenticated(issued)
+    choosing.candidates(key, None, timezone.now())
+    kept = ref(kept_logins()[0])
+    assert kept() is not None
+    OAuthCredential.objects.filter(pk=credential.pk).update(plan="changed")
+    authenticated(issued)
+    assert kept() is None
+    assert choosing.candidates(key, None, timezone.now()).credentials[0].plan == "changed"

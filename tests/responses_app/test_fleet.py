@@ -6,10 +6,13 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from weakref import ref
 
 import pytest
 from django.db import connection
 
+from accounts import editions
+from accounts.models import CredentialTokens
 from responses_app import fleet, workers
 from responses_app.models import Exchange, Snapshot, Worker
 from tests.conftest import Gateway
@@ -63,6 +66,18 @@ def test_a_process_that_was_taken_for_dead_begins_anew(serving: int) -> None:
     Worker.objects.all().delete()
     fleet.come_round()
     assert Worker.objects.get().pk == workers.current() != serving
+
+
+def test_a_process_that_serves_nobody_forgets_what_it_kept_of_a_login(gateway: Gateway, serving: int) -> None:
+    gateway.say("hello"), gateway.say("again, for the first asked about the login and noted it")
+    gateway.exchange()
+    mark = editions.current()
+    kept = ref(editions.answer(mark, ("logins", "codex"), lambda: pytest.fail("nothing is kept"))[0][0])
+    fleet.come_round()
+    assert kept() is not None
+    CredentialTokens.objects.all().delete()
+    fleet.come_round()
+    assert kept() is None
 
 
 def test_what_a_dead_process_left_is_ended_and_its_window_is_free_again(gateway: Gateway, serving: int) -> None:
