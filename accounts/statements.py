@@ -21,7 +21,7 @@ _DEAD = (OAuthCredential.State.NEEDS_SIGN_IN.value, OAuthCredential.State.DISABL
 
 def mark() -> str | None:
     """What changes with every row that tells who may call and with what; None where none ever changed."""
-    rows = sql.fetch_first('SELECT mark FROM "accounts_editionmark" WHERE id = 1', [])
+    rows = sql.fetch('SELECT mark FROM "accounts_editionmark" WHERE id = 1', [])
     return rows[0][0] if rows else None
 
 

@@ -39,11 +39,6 @@ def fetch(statement: str, params: Sequence[Any]) -> list[Row]:
     return cast("list[Row]", connections[DEFAULT_DB_ALIAS].run(statement, params).fetchall())
 
 
-def fetch_first(statement: str, params: Sequence[Any]) -> list[Row]:
-    """The same, for the first of a request: it is asked again on another connection where the one kept open is broken."""
-    return cast("list[Row]", connections[DEFAULT_DB_ALIAS].run_first(statement, params).fetchall())
-
-
 def change(statement: str, params: Sequence[Any]) -> int:
     """How many rows a statement changed."""
     return int(connections[DEFAULT_DB_ALIAS].run(statement, params).rowcount)

@@ -54,7 +54,3 @@ class TakesConnections(Base):
     def run_unwatched(self, statement: str, params: Sequence[Any] | None) -> Any:
         """The same, on an open connection on which it may be executed."""
         raise NotImplementedError
-
-    def run_first(self, statement: str, params: Sequence[Any]) -> Any:
-        """Execute what only reads and comes first of a request."""
-        return self.run(statement, params)

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import psycopg
-from django.db import OperationalError
 from django.db.backends.postgresql import base
 from psycopg import IsolationLevel
 from psycopg.errors import FeatureNotSupported, InvalidSqlStatementName
@@ -37,7 +36,7 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
             return super().get_new_connection(conn_params)
         self.isolation_level = IsolationLevel.READ_COMMITTED
         pool.open()
-        return pool.getconn(timeout=self.checkout_timeout)
+        return self._taken(pool)
 
     def connect(self) -> None:
         """Take one of the pool's, which are all set up alike."""
@@ -46,7 +45,14 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
             super().connect()
             return
         self.isolation_level = IsolationLevel.READ_COMMITTED
-        self.take(pool.getconn(timeout=self.checkout_timeout))
+        self.take(self._taken(pool))
+
+    def _taken(self, pool: Any) -> Any:
+        """One that the server has not left; the pool makes others in the place of those that it has."""
+        while _is_left(kept := pool.getconn(timeout=self.checkout_timeout)):
+            kept.close()
+            pool.putconn(kept)
+        return kept
 
     def run_unwatched(self, statement: str, params: Sequence[Any] | None) -> Any:
         """On a cursor of psycopg's that lets the server bind. See TakesConnections."""
@@ -72,22 +78,6 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
         cursor.execute("DEALLOCATE ALL")
         return cursor.execute(statement, params, prepare=False)
 
-    def run_first(self, statement: str, params: Sequence[Any]) -> Any:
-        """Execute what only reads and comes first of a request; a pool that the server has left is looked through.
-
-        :raises django.db.Error: as Django's would; also where the server is not back yet.
-        """
-        pool: Any = self.pool
-        for _ in range(pool.max_size if pool else 0):
-            try:
-                return self.run(statement, params)
-            except OperationalError:
-                if self.in_atomic_block or self.connection is None or not self.connection.closed:
-                    raise
-                self.close()
-                pool.check()
-        return self.run(statement, params)
-
     def create_cursor(self, name: str | None = None) -> Any:
         """Django's; a named one ends with the atomic block that opens it: one that outlives it may lock no rows.
 
@@ -105,3 +95,13 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
     def _set_autocommit(self, autocommit: bool) -> None:
         if self.connection.autocommit is not autocommit:
             super()._set_autocommit(autocommit)  # type: ignore[misc] # the stubs leave it out
+
+
+def _is_left(kept: Any) -> bool:
+    """Has the server gone from an idle connection? What it said as it went lies in the socket: nothing is asked of it."""
+    try:
+        kept.pgconn.consume_input()  # its last words
+        kept.pgconn.consume_input()  # and the end behind them
+    except psycopg.OperationalError:
+        return True
+    return False

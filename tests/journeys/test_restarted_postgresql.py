@@ -1,4 +1,4 @@
-"""PostgreSQL restarts: every connection that is kept open breaks, and no caller hears of it."""
+"""PostgreSQL restarts: every connection that is kept open breaks, and nobody hears of it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ from typing import Any
 
 import psycopg
 import pytest
+import requests
 from django.db import OperationalError, connection, transaction
+from django.urls import reverse
 
+from accounts import maintenance
 from floway import sql
+from responses_app import fleet
 from tests.conftest import Gateway
+from tests.console.people import superuser
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -40,10 +45,35 @@ def test_no_caller_is_told_of_a_restart(gateway: Gateway) -> None:
     assert [gateway.say(f"again, {number}").status for number in range(3)] == [200, 200, 200]
 
 
+def test_no_operator_is_told_of_a_restart(gateway: Gateway) -> None:
+    cookies = {name: morsel.value for name, morsel in superuser().cookies.items()}
+
+    def look(page: str) -> int:
+        return requests.get(gateway.url + reverse(page), cookies=cookies, timeout=10, allow_redirects=False).status_code
+
+    pages = ["admin:index", "admin:accounts_apikey_changelist", "admin:responses_app_exchange_changelist"]
+    assert [look(page) for page in pages] == [200, 200, 200]
+    connection.close()
+    restart()
+    assert [look(page) for page in pages] == [200, 200, 200]
+
+
+def test_no_round_of_a_loop_is_lost_by_a_restart(gateway: Gateway, caplog: pytest.LogCaptureFixture) -> None:
+    holder = maintenance.new_holder()
+    connection.close()
+    restart()
+    fleet.come_round()
+    restart()
+    assert maintenance.once(holder)
+    fleet.leave()
+    assert [record.message for record in caplog.records if record.name.startswith(("accounts", "responses_app"))] == []
+
+
 def test_inside_a_transaction_a_broken_connection_is_told_of() -> None:
     with pytest.raises(OperationalError), transaction.atomic():
-        sql.fetch_first("SELECT 1", [])
+        sql.fetch("SELECT 1", [])
         restart()
-        sql.fetch_first("SELECT 1", [])
+        sql.fetch("SELECT 1", [])
     connection.close()
-    assert sql.fetch_first("SELECT 1", []) == [(1,)]
+    assert sql.fetch("SELECT 1", []) == [(1,)]
+
