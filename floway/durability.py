@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db import DEFAULT_DB_ALIAS, Error, connection, connections
+
+_LOCK_NOT_AVAILABLE = "55P03"
+"""PostgreSQL's."""
 
 
 @contextmanager
@@ -16,6 +19,11 @@ def durable_commits() -> Iterator[None]:
             yield
     else:
         yield
+
+
+def is_held_up(error: Error) -> bool:
+    """Was it another transaction that did not let go in time of what this one wanted? The database itself is well."""
+    return getattr(error.__cause__, "sqlstate", None) == _LOCK_NOT_AVAILABLE
 
 
 @contextmanager

@@ -78,6 +78,8 @@ elif _database["ENGINE"].startswith("django.db.backends.postgresql"):
     _database["ENGINE"] = "floway.postgresql"
     _database.setdefault("OPTIONS", {})["pool"] = {"min_size": _pool_min, "max_size": _pool_max, "timeout": 10}
     _database["OPTIONS"].setdefault("prepare_threshold", 5)
+    # Longer than those who hold a row in the course of things, one after the other; not for ever, if one of them is stuck.
+    _database["OPTIONS"].setdefault("lock_timeout", 5)
 else:
     raise ImproperlyConfigured("DATABASE_URL must name SQLite or PostgreSQL.")
 _database["CONN_MAX_AGE"] = 0

@@ -11,7 +11,7 @@ from datetime import datetime
 from django.db import Error, OperationalError, connection, transaction
 
 from accounts import quota
-from floway.durability import waiting_at_most
+from floway.durability import is_held_up, waiting_at_most
 from floway.providers.contract import Keepsake, QuotaWindow, SnapshotNote
 from floway.wire.fold import Terminal
 from floway.wire.json import JSON
@@ -183,7 +183,7 @@ class _Patience:
     """How long a turn may try to settle: two seconds in which the database takes nothing.
 
     While it takes other turns of this process, this one has only to wait for its place: when thousands of streams end at once,
-    the last of them is stored some seconds after the first.
+    the last of them is stored some seconds after the first. So has a turn whose conversation another transaction holds.
     """
 
     taken_at = float("-inf")
@@ -191,19 +191,21 @@ class _Patience:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._began = clock.monotonic()
+        self._began = self._held_up_at = clock.monotonic()
         self._queues = True
 
     @property
     def left(self) -> float:
         """Seconds."""
-        since = max(self._began, self.taken_at) if self._queues else self._began
+        since = max(self._held_up_at, self.taken_at) if self._queues else self._began
         until = min(since + GIVE_UP_AFTER_SECONDS, self._began + _LONGEST_QUEUE_SECONDS)
         return max(0.0, until - self._clock.monotonic())
 
     def note(self, error: Error) -> None:
         """Whatever is no failure to get a place is this turn's own."""
         self._queues = isinstance(error, OperationalError)
+        if is_held_up(error):
+            self._held_up_at = self._clock.monotonic()
 
 
 def settle_within(claim: Claim, outcome: Outcome, clock: Clock) -> bool:

@@ -6,10 +6,10 @@ What every turn asks is bound and prepared by the server, which then plans it on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import psycopg
-from django.db.backends.postgresql import base
+from django.db.backends.postgresql import base, schema
 from psycopg import IsolationLevel
 from psycopg.errors import FeatureNotSupported, InvalidSqlStatementName
 from psycopg.pq import TransactionStatus
@@ -20,11 +20,43 @@ _STALE = (FeatureNotSupported, InvalidSqlStatementName)
 """What was prepared does not fit any more: a migration has changed a column's type; or it is gone."""
 
 
-class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
-    """Django's, with `checkout_timeout`: seconds to wait for a connection of the pool; None for the pool's own."""
+class SchemaEditor(schema.DatabaseSchemaEditor):
+    """Django's, which waits for a lock for as long as it takes: a migration may have to outlast what is at work on a table."""
 
+    connection: DatabaseWrapper
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        if not self.collect_sql:
+            self.connection.limit_waiting(0)
+        return self
+
+    def __exit__(self, *error: Any) -> None:  # noqa: PYI036 - handed on
+        super().__exit__(*error)
+        if not self.collect_sql:
+            self.connection.limit_waiting(self.connection.lock_timeout)
+
+
+class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
+    """Django's, with an option `lock_timeout`: seconds to wait for a row or a table that another transaction holds.
+
+    :ivar checkout_timeout: seconds to wait for a connection of the pool; None for the pool's own.
+    """
+
+    SchemaEditorClass = SchemaEditor
     checkout_timeout: float | None = None
     _binding: Any = None
+
+    @property
+    def lock_timeout(self) -> float:
+        """Seconds; 0 for as long as it takes."""
+        return float(self.settings_dict["OPTIONS"].get("lock_timeout", 0))
+
+    def get_connection_params(self) -> dict[str, Any]:
+        """Django's, without our own option."""
+        params: dict[str, Any] = super().get_connection_params()
+        params.pop("lock_timeout", None)
+        return params
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """A connection of the pool's.
@@ -78,6 +110,18 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
         cursor.execute("DEALLOCATE ALL")
         return cursor.execute(statement, params, prepare=False)
 
+    def _configure_connection(self, connection: Any) -> bool:
+        """Django's, for each new connection."""
+        super()._configure_connection(connection)  # type: ignore[misc] # the stubs leave it out
+        # A statement: PgBouncer, which may stand between, refuses a connection that begins with such an option.
+        connection.execute(_limit(self.lock_timeout))
+        return True
+
+    def limit_waiting(self, seconds: float) -> None:
+        """From now on this connection waits no longer for what another transaction holds. :param seconds: 0 for no limit."""
+        with self.cursor() as cursor:
+            cursor.execute(_limit(seconds))
+
     def create_cursor(self, name: str | None = None) -> Any:
         """Django's; a named one ends with the atomic block that opens it: one that outlives it may lock no rows.
 
@@ -95,6 +139,10 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
     def _set_autocommit(self, autocommit: bool) -> None:
         if self.connection.autocommit is not autocommit:
             super()._set_autocommit(autocommit)  # type: ignore[misc] # the stubs leave it out
+
+
+def _limit(seconds: float) -> str:
+    return f"SET lock_timeout = {round(seconds * 1000)}"
 
 
 def _is_left(kept: Any) -> bool:

@@ -66,3 +66,14 @@ def test_pieces_are_what_django_makes_of_rows() -> None:
     key = make_key().key
     with transaction.atomic():
         assert [row.created_at for row in type(key).objects.iterator()] == [key.created_at]
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+def test_a_migration_waits_for_locks_as_long_as_it_takes_and_nothing_else_does(atomic: bool) -> None:
+    def limit() -> str:
+        return str(sql.fetch("SHOW lock_timeout", [])[0][0])
+
+    before = limit()
+    with connection.schema_editor(atomic=atomic):
+        assert limit() == "0"
+    assert limit() == before == "5s"

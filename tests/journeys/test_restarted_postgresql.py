@@ -76,4 +76,3 @@ def test_inside_a_transaction_a_broken_connection_is_told_of() -> None:
         sql.fetch("SELECT 1", [])
     connection.close()
     assert sql.fetch("SELECT 1", []) == [(1,)]
-

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 from django.db import DatabaseError, Error, OperationalError
+from psycopg.errors import LockNotAvailable
 
 from responses_app import settling, statements
 from responses_app.claims import Claim
@@ -29,7 +30,7 @@ class Store:
     """A database that keeps a turn waiting, and perhaps takes another one's meanwhile."""
 
     def __init__(
-        self, monkeypatch: pytest.MonkeyPatch, error: type[Error], *, takes_others: bool, busy_for: int = 1000
+        self, monkeypatch: pytest.MonkeyPatch, error: Error | type[Error], *, takes_others: bool, busy_for: int = 1000
     ) -> None:
         self.clock, self.tries = ScriptedClock(_NOW), 0
         self._error, self._takes_others, self._busy_for = error, takes_others, busy_for
@@ -76,3 +77,11 @@ def test_a_database_that_takes_nothing_and_a_turn_that_cannot_be_taken_are_given
     store = Store(monkeypatch, error, takes_others=takes_others)
     assert not store.takes_the_turn()
     assert store.tries == 2
+
+
+def test_a_turn_whose_rows_another_transaction_holds_waits_for_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = OperationalError("canceling statement due to lock timeout")
+    error.__cause__ = LockNotAvailable()
+    store = Store(monkeypatch, error, takes_others=False)
+    assert not store.takes_the_turn()
+    assert 28 < store.seconds < 33
