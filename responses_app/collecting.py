@@ -92,13 +92,13 @@ class _Verdict:
     """What is to be done with snapshots.
 
     :param dead: with how many entries each brought, newest first.
-    :param used: when what stays was last used, where its row says less.
+    :param used: what stays and was last used then, where its row says less.
     :param needed: those of them that their callers deleted.
     """
 
     dead: list[tuple[_Row, int]] = field(default_factory=list)
-    used: dict[int, datetime] = field(default_factory=dict)
-    needed: list[int] = field(default_factory=list)
+    used: dict[datetime, list[_Row]] = field(default_factory=lambda: defaultdict(list))
+    needed: list[_Row] = field(default_factory=list)
 
 
 def _judge(conversations: Sequence[int], before: datetime) -> _Verdict:
@@ -114,9 +114,9 @@ def _judge(conversations: Sequence[int], before: datetime) -> _Verdict:
             verdict.dead.append((row, brought[row.pk]))
             continue
         if row.last_used_at < before:
-            verdict.used[row.pk] = used
+            verdict.used[used].append(row)
         if row.deleted_at is not None and row.needed_at is None:
-            verdict.needed.append(row.pk)
+            verdict.needed.append(row)
         if row.parent_id is not None and whose.get(row.parent_id) == row.conversation_id:
             needed[row.parent_id] = max(used, needed.get(row.parent_id, used))
     return verdict
@@ -153,13 +153,9 @@ def _clear(conversations: Sequence[int], before: datetime, now: datetime, pace: 
             removed += _remove(batch)
         if pace.is_over:
             return removed
-    for used_at in sorted(set(verdict.used.values())):
-        with pace.stroke():
-            rows = [pk for pk, used in verdict.used.items() if used == used_at]
-            Snapshot.objects.filter(pk__in=rows).update(last_used_at=used_at)
-    if verdict.needed:
-        with pace.stroke():
-            Snapshot.objects.filter(pk__in=verdict.needed).update(needed_at=now)
+    for used_at, rows in sorted(verdict.used.items()):
+        _note(rows, pace, last_used_at=used_at)
+    _note(verdict.needed, pace, needed_at=now)
     return removed + _remove_conversations(conversations, before, pace)
 
 
@@ -178,12 +174,29 @@ def _strokes(dead: Sequence[tuple[_Row, int]]) -> Iterable[list[_Row]]:
 
 def _remove(batch: Sequence[_Row]) -> Counter[str]:
     """Delete what of the batch is idle still: a turn may have begun since it was judged, or ended."""
-    concerned = {row.conversation_id for row in batch}
-    idle = pruning.locked(concerned)
-    idle -= pruning.in_use(idle)
+    idle = _idle(batch)
     held = pruning.built_upon([row.pk for row in batch])
     idle -= {row.conversation_id for row in batch if row.pk in held}
     return pruning.remove([row.pk for row in batch if row.conversation_id in idle])
+
+
+def _note(rows: Sequence[_Row], pace: Pace, **moment: datetime) -> None:
+    """Write a moment on what stays; where a turn is in flight, another round does."""
+    for start in range(0, len(rows), _SNAPSHOTS):
+        some = rows[start : start + _SNAPSHOTS]
+        with pace.stroke():
+            idle = _idle(some)
+            Snapshot.objects.filter(pk__in=[row.pk for row in some if row.conversation_id in idle]).update(**moment)
+
+
+def _idle(rows: Iterable[_Row]) -> set[int]:
+    """Of their conversations lock those of which nobody holds the row and no turn is in flight.
+
+    A turn locks the conversation, then a snapshot; a purge the conversation, then its snapshots; and who ends the turns of a
+    dead process, those that they continued. So none of them and a stroke wait for each other.
+    """
+    idle = pruning.locked({row.conversation_id for row in rows})
+    return idle - pruning.in_use(idle)
 
 
 def _remove_conversations(conversations: Sequence[int], before: datetime, pace: Pace) -> Counter[str]:

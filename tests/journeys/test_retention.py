@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from accounts import maintenance
 from accounts.models import ApiKey
@@ -30,6 +30,7 @@ from tests.conftest import Gateway
 from tests.fakes import faults
 from tests.fakes.caller import Reply, text_of, turn
 from tests.fakes.upstream import FakeUpstream
+from tests.fakes.writer import Writer
 
 CONTENT = (Snapshot, Item, SegmentEntry, Segment, Conversation, RecallKey)
 
@@ -87,6 +88,25 @@ def test_a_conversation_that_goes_on_is_never_cut(gateway: Gateway) -> None:
     # What is needed yet is not looked at again: it counts as used when the newest that needs it was.
     newest = Snapshot.objects.get(response_id=third["id"]).last_used_at
     assert set(Snapshot.objects.filter(pk__lt=3).values_list("last_used_at", flat=True)) <= {newest}
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite's writers come one by one")
+def test_what_is_needed_yet_is_not_written_while_a_turn_settles(gateway: Gateway) -> None:
+    first = gateway.say("one").json
+    second = gateway.say("two", previous=first["id"]).json
+    gateway.say("three", previous=second["id"])
+    gateway.exchange()
+    past = Snapshot.objects.filter(response_id__in=[first["id"], second["id"]])
+    past.update(last_used_at=(old := datetime.now(UTC) - timedelta(days=400)))
+    with transaction.atomic():
+        list(Conversation.objects.select_for_update(no_key=True))
+        past.filter(response_id=second["id"]).update(continued_until=None)
+        collecting_now = Writer(collect)
+        collecting_now.start()
+        collecting_now.finish()
+    assert past.filter(last_used_at=old).count() == 2
+    collect()
+    assert not past.filter(last_used_at=old).exists()
 
 
 def test_of_a_fork_the_branch_goes_that_nobody_went_on_with(gateway: Gateway) -> None:
