@@ -23,6 +23,7 @@ from bench.load import COMPLETED, EVENT, Target, percentile
 _LAST_CHUNK = b"\r\n0\r\n\r\n"
 _CARRIED = len(EVENT) - 1
 _RAMP_SECONDS = 2.0
+_HANDSHAKE_EVENTS = 2
 _PATIENCE_SECONDS = 60.0
 
 
@@ -123,8 +124,11 @@ async def flood(target: Target, streams: int, pause: float, pids: list[int]) -> 
 
 
 def _delays(arrivals: list[float], pause: float) -> list[float]:
-    """Milliseconds by which each arrival lies behind the stream's earliest schedule; the first event is before all pacing."""
-    behind = [at - number * pause for number, at in enumerate(arrivals[1:])]
+    """Milliseconds by which each arrival of the output lies behind its stream's earliest schedule.
+
+    What comes before the output is left out: a gateway holds a handshake back, in case the answer is refused after all.
+    """
+    behind = [at - number * pause for number, at in enumerate(arrivals[_HANDSHAKE_EVENTS:])]
     earliest = min(behind, default=0.0)
     return [(each - earliest) * 1000 for each in behind]
 

@@ -61,15 +61,18 @@ def _place(apps: Any, model: str, field: str) -> tuple[str, str]:
     return meta.db_table, meta.get_field(field).column
 
 
-def _own(editor: Any, table: str, column: str) -> list[str]:
-    """The indexes that Django made for the column as a foreign key's."""
+def _own(apps: Any, editor: Any) -> Iterator[tuple[str, str, list[str]]]:
+    """Tables and columns, and the indexes that Django made for each as a foreign key's."""
+    places = [_place(apps, model, field) for model, field in _DROPPED]
     with editor.connection.cursor() as cursor:
-        found = editor.connection.introspection.get_constraints(cursor, table)
-    return [
-        name
-        for name, of in found.items()
-        if of["index"] and not of["unique"] and of["columns"] == [column] and name.startswith(f"{table}_{column}_")
-    ]
+        constraints = {table: editor.connection.introspection.get_constraints(cursor, table) for table in dict(places)}
+    for table, column in places:
+        names = [
+            name
+            for name, of in constraints[table].items()
+            if of["index"] and not of["unique"] and of["columns"] == [column] and name.startswith(f"{table}_{column}_")
+        ]
+        yield table, column, names
 
 
 def make_sparse(apps: Any, editor: Any) -> None:
@@ -82,17 +85,15 @@ def make_sparse(apps: Any, editor: Any) -> None:
 
 
 def drop(apps: Any, editor: Any) -> None:
-    for model, field in _DROPPED:
-        table, column = _place(apps, model, field)
-        for name in _own(editor, table, column):
+    for _, _, names in _own(apps, editor):
+        for name in names:
             with _unhurried(editor) as how:
                 editor.execute(f'DROP INDEX {how}IF EXISTS "{name}"')
 
 
 def make_again(apps: Any, editor: Any) -> None:
-    for model, field in _DROPPED:
-        table, column = _place(apps, model, field)
-        if not _own(editor, table, column):
+    for table, column, names in _own(apps, editor):
+        if not names:
             name = editor._create_index_name(table, [column])
             with _unhurried(editor) as how:
                 editor.execute(f'CREATE INDEX {how}"{name}" ON "{table}" ("{column}")')
