@@ -14,6 +14,7 @@ from psycopg import IsolationLevel
 from psycopg.errors import FeatureNotSupported, InvalidSqlStatementName
 from psycopg.pq import TransactionStatus
 
+from floway.postgresql.connecting import Connection
 from floway.taking import TakesConnections
 
 _STALE = (FeatureNotSupported, InvalidSqlStatementName)
@@ -46,6 +47,12 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
     SchemaEditorClass = SchemaEditor
     checkout_timeout: float | None = None
     _binding: Any = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        pooled = self.settings_dict["OPTIONS"].get("pool")
+        if pooled:
+            pooled["connection_class"] = Connection
 
     @property
     def lock_timeout(self) -> float:

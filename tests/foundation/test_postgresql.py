@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+import gevent
+import psycopg
 import pytest
 from django.db import OperationalError, connection, transaction
+from gevent import monkey
+from psycopg.errors import QueryCanceled
+from psycopg.pq import TransactionStatus
 
 from accounts.models import Pool
 from floway import sql
+from floway.postgresql.connecting import Connection
 from tests.fakes.factories import make_key
 
 pytestmark = [
@@ -77,3 +84,40 @@ def test_a_migration_waits_for_locks_as_long_as_it_takes_and_nothing_else_does(a
     with connection.schema_editor(atomic=atomic):
         assert limit() == "0"
     assert limit() == before == "5s"
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
+    """A connection of its own that waits as under gevent."""
+    config: dict[str, Any] = connection.get_connection_params()  # type: ignore[attr-defined] # PostgreSQL's
+    given: dict[str, Any] = {name: config[name] for name in ("dbname", "user", "password", "host", "port") if name in config}
+    monkeypatch.setattr(monkey, "is_module_patched", lambda name: True)
+    with Connection.connect(**given, autocommit=True) as made:
+        yield made
+
+
+def test_other_greenlets_go_on_while_an_answer_is_waited_for(kept: Connection) -> None:
+    waiting = gevent.spawn(kept.execute, "SELECT pg_sleep(0.5)")
+    gevent.sleep(0)
+    assert kept.info.transaction_status == TransactionStatus.ACTIVE
+    kept.cancel()
+    with pytest.raises(QueryCanceled):
+        waiting.get()
+    assert kept.execute("SELECT 1").fetchall() == [(1,)]
+
+
+def test_what_is_larger_than_a_sockets_buffer_is_sent(kept: Connection) -> None:
+    text = "x" * 30_000_000
+    assert kept.execute("SELECT length(%s)", [text]).fetchall() == [(len(text),)]
+
+
+def test_whoever_is_torn_away_from_an_answer_leaves_a_closed_connection(kept: Connection) -> None:
+    with pytest.raises(gevent.Timeout), gevent.Timeout(0.01):
+        kept.execute("SELECT pg_sleep(0.5)")
+    assert kept.closed
+
+
+def test_whoever_waits_on_a_connection_that_is_closed_is_told(kept: Connection) -> None:
+    waiting = gevent.spawn(kept.execute, "SELECT pg_sleep(0.5)")
+    gevent.sleep(0)
+    kept.close()
+    with pytest.raises(psycopg.OperationalError):
+        waiting.get()
