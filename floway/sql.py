@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
 import orjson
@@ -36,12 +36,38 @@ _ROWS_OF_A_TURN = 8
 
 def fetch(statement: str, params: Sequence[Any]) -> list[Row]:
     """The rows that a statement gives."""
-    return cast("list[Row]", connections[DEFAULT_DB_ALIAS].run(statement, params).fetchall())
+    rows: list[Row] = connections[DEFAULT_DB_ALIAS].run(statement, params).fetchall()
+    return rows
 
 
 def change(statement: str, params: Sequence[Any]) -> int:
     """How many rows a statement changed."""
     return int(connections[DEFAULT_DB_ALIAS].run(statement, params).rowcount)
+
+
+class Asked(Protocol):
+    """A statement that was executed, or will be: whoever looks at what it gives has it executed first."""
+
+    def fetchall(self) -> list[Row]:
+        """The rows that it gives."""
+
+    @property
+    def rowcount(self) -> int:
+        """How many rows it changes."""
+
+
+def later(statement: str, params: Sequence[Any]) -> Asked:
+    """A statement that is sent together with those that follow it in the open transaction, in their order.
+
+    SQLite executes it at once. That it failed may be told by one that follows, or by the commit.
+    """
+    asked: Asked = connections[DEFAULT_DB_ALIAS].run_later(statement, params)
+    return asked
+
+
+def send_waiting() -> None:
+    """Execute what `later` has left."""
+    connections[DEFAULT_DB_ALIAS].run_waiting()
 
 
 def places(count: int) -> str:
@@ -165,22 +191,22 @@ class Shape(Generic[M]):
                 values[place] = write(values[place])
         return values
 
-    def add(self, rows: Sequence[Sequence[Any]], ending: str = "", *, returning: str = "") -> list[Row]:
-        """Insert them. :param ending: what to do on a conflict. :param returning: the columns to give of each that was."""
+    def add(self, rows: Sequence[Sequence[Any]], ending: str = "", *, returning: str = "") -> list[Asked]:
+        """Insert them, some at a time; see `later`.
+
+        :param ending: what to do on a conflict. :param returning: the columns to give of each that was inserted.
+        """
         if len(rows) == 1:
-            return self._add(rows[0], 1, ending, returning)
-        given: list[Row] = []
+            return [self._add(rows[0], 1, ending, returning)]
+        asked = []
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             some = rows[start : start + _ROWS_AT_ONCE]
-            given += self._add([value for row in some for value in row], len(some), ending, returning)
-        return given
+            asked.append(self._add([value for row in some for value in row], len(some), ending, returning))
+        return asked
 
-    def _add(self, params: Sequence[Any], count: int, ending: str, returning: str) -> list[Row]:
+    def _add(self, params: Sequence[Any], count: int, ending: str, returning: str) -> Asked:
         statement = self._statements.get((count, ending, returning)) or self._inserting(count, ending, returning)
-        if returning:
-            return fetch(statement, params)
-        change(statement, params)
-        return []
+        return later(statement, params)
 
     def _inserting(self, count: int, ending: str, returning: str) -> str:
         statement = f"INSERT INTO {self.table} ({', '.join(self.written)}) VALUES {', '.join([self._each] * count)} {ending}"
@@ -191,7 +217,16 @@ class Shape(Generic[M]):
 
     def add_one(self, row: Sequence[Any], ending: str = "") -> Any:
         """Insert it; its key, or None where a conflict left it out."""
-        rows = self._add(row, 1, ending, self._all[self._key])
+        return self.key_of(self.add_one_later(row, ending))
+
+    def add_one_later(self, row: Sequence[Any], ending: str = "") -> Asked:
+        """Insert it; see `later`. What it gives is for `key_of`."""
+        return self._add(row, 1, ending, self._all[self._key])
+
+    @staticmethod
+    def key_of(added: Asked) -> Any:
+        """The key of what was inserted, or None where a conflict left it out."""
+        rows = added.fetchall()
         return rows[0][0] if rows else None
 
 

@@ -54,3 +54,13 @@ class TakesConnections(Base):
     def run_unwatched(self, statement: str, params: Sequence[Any] | None) -> Any:
         """The same, on an open connection on which it may be executed."""
         raise NotImplementedError
+
+    def run_later(self, statement: str, params: Sequence[Any]) -> Any:
+        """Execute it before the open transaction ends, in order: whoever looks at what it gives has it executed by then.
+
+        :raises django.db.Error: as `run`; or whoever executes something else, or looks, or commits, is told.
+        """
+        raise NotImplementedError
+
+    def run_waiting(self) -> None:
+        """Execute what `run_later` has left."""

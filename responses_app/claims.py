@@ -23,6 +23,7 @@ from floway.providers.contract import IdentityClaim, Numbered, Opaque
 from floway.sealing import lookup_hash
 from responses_app import limits, statements, workers
 from responses_app.models import Conversation, Exchange, Snapshot
+from responses_app.statements import Tells
 
 log = logging.getLogger(__name__)
 
@@ -120,7 +121,9 @@ def claim_turn(
     exchange.worker_id = workers.current()
     try:
         with transaction.atomic():
-            return _claim(api_key, identity, continued, exchange, found)
+            claim, added = _claim(api_key, identity, continued, exchange, found)
+        statements.note_row(exchange, added)
+        return claim
     except BaseException as error:
         statements.forget_row(exchange)
         sql.relate(exchange, conversation=None, continued=None)
@@ -132,7 +135,8 @@ def claim_turn(
 
 def _claim(
     api_key: ApiKey, identity: IdentityClaim, continued: Snapshot | None, exchange: Exchange, found: Known | None
-) -> Claim:
+) -> tuple[Claim, sql.Asked]:
+    """The claim, and the statement that has written its exchange, which may not have been sent yet."""
     conversation, is_first = _conversation(api_key, identity, found)
     sql.relate(exchange, conversation=conversation, continued=continued)
     stated, own = identity.window, continued
@@ -144,15 +148,15 @@ def _claim(
     holds = False
     if own is None:
         exchange.generation = _root_window(conversation, stated)
-        statements.add_exchange(exchange)
+        added = statements.add_exchange(exchange)
     else:
         exchange.generation = own.generation if not isinstance(stated, Numbered) else stated.number
-        statements.add_exchange(exchange)  # a hold refers to its row
+        added = statements.add_exchange(exchange)  # a hold refers to its row
         holds = _continue(conversation, stated, own, exchange)
     keys.note_use(api_key, exchange.started_at)
     standing = limits.admit(exchange, exchange.started_at)
     opaque = stated.id if isinstance(stated, Opaque) else None
-    return Claim(exchange, conversation, exchange.generation, opaque, is_first, holds, standing)
+    return Claim(exchange, conversation, exchange.generation, opaque, is_first, holds, standing), added
 
 
 def _conversation(api_key: ApiKey, identity: IdentityClaim, found: Known | None) -> tuple[Conversation, bool]:
@@ -169,8 +173,7 @@ def _conversation(api_key: ApiKey, identity: IdentityClaim, found: Known | None)
         return there, False
     if identity.recall_key is not None:
         recall = found.recall if found is not None and found.recall is not None else recall_digest(identity.recall_key)
-        if not statements.register(api_key.pk, api_key.provider, recall, made.pk):
-            raise LostRace
+        statements.register(api_key.pk, api_key.provider, recall, made.pk)
     return made, True
 
 
@@ -202,7 +205,7 @@ def _continue(conversation: Conversation, stated: Numbered | Opaque | None, own:
 
 def _hold(snapshot: Snapshot, exchange: Exchange) -> bool:
     """Take the snapshot's own window, if nobody has it for good or under a lease that still runs."""
-    return statements.hold(snapshot, exchange.pk, settings.FLOWAY_MAX_STREAM_SECONDS + _GRACE_SECONDS)
+    return statements.hold(snapshot, exchange.request_id, settings.FLOWAY_MAX_STREAM_SECONDS + _GRACE_SECONDS)
 
 
 def release(exchange: Exchange) -> None:
@@ -210,14 +213,19 @@ def release(exchange: Exchange) -> None:
     statements.release(exchange.pk)
 
 
-def keep(claim: Claim) -> int:
-    """Hold for good what the turn holds, in the open transaction; returns the window that its continuation runs in.
+def keep(claim: Claim) -> Tells[int]:
+    """Hold for good what the turn holds, in the open transaction; tells the window that its continuation runs in.
 
     A process that stood still for longer than its lease, or was taken for dead, may find that another turn has gone on from the
     same snapshot meanwhile: then this one has become a fork, and goes on in the next number.
     """
     exchange = claim.exchange
-    if not claim.holds or exchange.continued_id is None or statements.keep(exchange.continued_id, exchange.pk):
-        return claim.generation
-    log.warning("exchange %s: its window was given to another turn while it ran", exchange.request_id)
+    if not claim.holds or exchange.continued_id is None:
+        return lambda: claim.generation
+    is_kept = statements.keep(exchange.continued_id, exchange.pk)
+    return lambda: claim.generation if is_kept() else _fork(claim)
+
+
+def _fork(claim: Claim) -> int:
+    log.warning("exchange %s: its window was given to another turn while it ran", claim.exchange.request_id)
     return statements.draw(claim.conversation.pk)

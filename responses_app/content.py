@@ -13,7 +13,7 @@ from floway.sql import Row
 from floway.wire.json import JSON, dumps, dumps_canonical
 from responses_app import statements
 from responses_app.models import Snapshot
-from responses_app.statements import Sealed
+from responses_app.statements import Sealed, Tells
 
 PURPOSE = "item"
 _PROBED_AT_ONCE = 256
@@ -160,30 +160,35 @@ def _sealed(conversation_id: int, item: JSON, issuer: int | None) -> Sealed:
     return Sealed(digest, envelope, issuer if ciphertext_of(item) else None)
 
 
-def write(added: Addition) -> Written:
-    """Write it, in the open transaction; returns where it ends."""
+def write(added: Addition) -> Tells[Written]:
+    """Write it, in the open transaction. What it returns must be called: that writes the rest, and tells where it ends."""
     at, chain = added.at, added.chain
     end = at.length + len(chain)
-    segment_id = _segment_after(added.conversation_id, at, end)
-    if added.items is None:
-        keys: Sequence[int | None] = [None] * len(chain)
-    else:
-        known = statements.add_items(added.conversation_id, added.items)
-        keys = [known[item.digest] for item in added.items]
-    statements.add_entries(segment_id, at.length, chain, keys)
-    return Written(segment_id, end, chain[-1] if chain else at.chain)
+    segment = _segment_after(added.conversation_id, at, end)
+    items = None if added.items is None else statements.add_items(added.conversation_id, added.items)
+
+    def enter() -> Written:
+        segment_id = segment()
+        known = None if items is None else items()
+        keys = [None] * len(chain) if known is None else [known[item.digest] for item in added.items or ()]
+        statements.add_entries(segment_id, at.length, chain, keys)
+        return Written(segment_id, end, chain[-1] if chain else at.chain)
+
+    return enter
 
 
 def extend(conversation_id: int, at: Place, items: Sequence[JSON], *, stored: bool, issuer: int | None) -> Written:
     """Write `items` after `at`, in the open transaction; see `addition`."""
-    return write(addition(conversation_id, at, items, stored=stored, issuer=issuer))
+    return write(addition(conversation_id, at, items, stored=stored, issuer=issuer))()
 
 
-def _segment_after(conversation_id: int, at: Place, end: int) -> int:
+def _segment_after(conversation_id: int, at: Place, end: int) -> Tells[int]:
     """The segment to append to: the place's own if it ends there, else a new one that begins there."""
-    if at.segment_id is not None and statements.append(at.segment_id, at.length, end):
-        return at.segment_id
-    return statements.add_segment(conversation_id, at.segment_id, at.length, end)
+    segment_id = at.segment_id
+    if segment_id is None:
+        return statements.add_segment(conversation_id, None, at.length, end)
+    goes_on = statements.append(segment_id, at.length, end)
+    return lambda: segment_id if goes_on() else statements.add_segment(conversation_id, segment_id, at.length, end)()
 
 
 def ciphertext_of(item: JSON) -> str | None:

@@ -112,7 +112,7 @@ def _see_to_room(exchange: Exchange, now: datetime, budgets: Sequence[KeyBudget]
     key = exchange.api_key
     if key.max_in_flight is None:
         return
-    if Exchange.objects.running().filter(api_key=key).exclude(pk=exchange.pk).count() >= key.max_in_flight:
+    if Exchange.objects.running().filter(api_key=key).exclude(request_id=exchange.request_id).count() >= key.max_in_flight:
         raise LimitReached(
             f"Rate limit reached for this API key on requests at once: limit {key.max_in_flight}. Please try again in "
             f"{_TURN_SECONDS}s.",

@@ -11,6 +11,7 @@ from datetime import datetime
 from django.db import Error, OperationalError, connection, transaction
 
 from accounts import quota
+from floway import sql
 from floway.durability import is_held_up, waiting_at_most
 from floway.providers.contract import Keepsake, QuotaWindow, SnapshotNote
 from floway.wire.fold import Terminal
@@ -20,6 +21,7 @@ from responses_app.claims import Claim
 from responses_app.clock import Clock
 from responses_app.conversing import Joined
 from responses_app.models import Conversation, Exchange, Snapshot
+from responses_app.statements import Tells
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,9 @@ class Learnt:
     def write(self, now: datetime) -> None:
         """Into the open transaction. :raises _Unkept: it is to be done again without this, which is not worth a turn."""
         news = quota.news(self.credential_id, self.quota, now) if self.quota else ()
+        if self.keepsake is None and not news:
+            return
+        sql.send_waiting()  # what fails of the turn itself is told here
         try:
             if self.keepsake is not None:
                 keepsakes.keep(self.conversation_id, self.credential_id, self.keepsake)
@@ -97,17 +102,25 @@ def settle(claim: Claim, outcome: Outcome) -> None:
             statements.add_provenance(exchange.api_key_id, issued, exchange.credential_id)
         has_ended = statements.end_exchange(exchange)
         generation = claims.keep(claim)
-        _add_snapshot(claim, outcome, place, current if compacted else generation, compacted=compacted)
+        # What was asked so far has gone to the database in one piece when the first answer is looked at.
+        latest = current()
+        if latest is None:
+            raise Purged
+        own = generation()
+        _add_snapshot(claim, outcome, place(), latest if compacted else own, compacted=compacted)
         if outcome.joined is not None:
             conversing.advance(outcome.joined, outcome.response_id, [*outcome.items[outcome.joined.tip.length :], *output])
         if outcome.learnt is not None:
             outcome.learnt.write(exchange.finished_at or exchange.started_at)
-        if has_ended:
+        if exchange.api_key.has_budgets and has_ended():
             limits.ended(exchange)
 
 
-def _touch(claim: Claim, outcome: Outcome, *, opens_window: bool) -> int:
-    """Write what the conversation remembers of the turn; returns the number of its current window."""
+def _touch(claim: Claim, outcome: Outcome, *, opens_window: bool) -> Tells[int | None]:
+    """Write what the conversation remembers of the turn; tells the number of its current window, None where it was purged.
+
+    :raises Purged: what it continues was purged.
+    """
     exchange, note = claim.exchange, outcome.note
     remembered = dict(note.metadata) if note is not None else None
     elsewhere = _elsewhere(claim, outcome.continued)
@@ -118,7 +131,7 @@ def _touch(claim: Claim, outcome: Outcome, *, opens_window: bool) -> int:
     current = statements.touch(
         claim.conversation.pk, exchange.credential_id, exchange.started_at, remembered, opens_window=opens_window
     )
-    if current is None or (elsewhere is not None and not comes_first and not statements.stands(elsewhere.pk)):
+    if elsewhere is not None and not comes_first and not statements.stands(elsewhere.pk):
         raise Purged
     return current
 
@@ -254,8 +267,8 @@ def leave_unstored(claim: Claim, why: str, clock: Clock) -> None:
         with transaction.atomic():
             if statements.is_settled(claim.conversation.pk, exchange.response_id):
                 exchange.operator_note, exchange.stored = before
-            elif statements.end_exchange(exchange):
-                claims.keep(claim)
+            elif statements.end_exchange(exchange)():
+                claims.keep(claim)()
                 limits.ended(exchange)
 
     write_later(write, exchange.request_id, clock)
@@ -269,7 +282,7 @@ def fail(exchange: Exchange, learnt: Learnt | None, clock: Clock) -> None:
     def write(learnt: Learnt | None = learnt) -> None:
         try:
             with transaction.atomic():
-                if not statements.end_exchange(exchange):
+                if not statements.end_exchange(exchange)():
                     return  # written before, by a commit whose answer was lost
                 if exchange.continued_id is not None:
                     claims.release(exchange)

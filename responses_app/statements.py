@@ -5,11 +5,11 @@ What is written belongs into the caller's open transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
-from typing import Any
+from functools import cache, partial
+from typing import Any, TypeVar
 
 from django.db import IntegrityError, connection
 
@@ -17,6 +17,9 @@ from floway import sql
 from floway.wire.json import JSON, dumps
 from responses_app.models import Conversation, Exchange, Item, Keepsake, Provenance, RecallKey, Segment, SegmentEntry, Snapshot
 
+_T = TypeVar("_T")
+Tells = Callable[[], _T]
+"""What a statement that is sent later gives: whoever calls it has all sent that waits. See `floway.sql.later`."""
 _ASKED_AT_ONCE = 500
 _IGNORE = "ON CONFLICT DO NOTHING"
 
@@ -131,14 +134,13 @@ def add_conversation(made: Conversation) -> bool:
     return key is not None
 
 
-def register(api_key_id: int, provider: str, recall: bytes, conversation_id: int) -> bool:
-    """Let the recall key find the conversation; False where it finds another already."""
+def register(api_key_id: int, provider: str, recall: bytes, conversation_id: int) -> None:
+    """Let the recall key find the conversation, which is new.
+
+    :raises IntegrityError: it finds another already; told by the commit, if not before.
+    """
     shape = sql.shape(RecallKey)
-    row = shape.row(api_key_id=api_key_id, provider=provider, digest=recall, conversation_id=conversation_id)
-    if shape.add_one(row, _IGNORE) is not None:
-        return True
-    known = f"SELECT conversation_id FROM {shape.table} WHERE api_key_id = %s AND provider = %s AND digest = %s"
-    return sql.fetch(known, [api_key_id, provider, recall]) == [(conversation_id,)]
+    shape.add([shape.row(api_key_id=api_key_id, provider=provider, digest=recall, conversation_id=conversation_id)])
 
 
 @cache
@@ -167,7 +169,7 @@ def _pass_over() -> str:
 
 def pass_over(conversation_id: int, number: int) -> None:
     """Hand out no number up to and including this one."""
-    sql.change(_pass_over(), [number + 1, conversation_id, number + 1])
+    sql.later(_pass_over(), [number + 1, conversation_id, number + 1])
 
 
 @cache
@@ -196,21 +198,22 @@ def _hold() -> str:
     # snapshot locked all the same, and draws a number from the conversation next. SQLite's writers come one by one.
     lock = "" if connection.vendor == "sqlite" else " FOR NO KEY UPDATE"
     return (
-        f"UPDATE {snapshot} SET continued_by_id = %s, continued_until = {sql.moment()}"
+        f"UPDATE {snapshot} SET continued_by_id = (SELECT id FROM {sql.shape(Exchange).table} WHERE request_id = %s),"
+        f" continued_until = {sql.moment()}"
         f" WHERE id = %s AND (continued_by_id IS NULL OR continued_until < {sql.moment()})"
         f" AND conversation_id = (SELECT id FROM {conversation} WHERE id = %s{lock})"
     )
 
 
-def hold(snapshot: Snapshot, exchange_id: int, seconds: int) -> bool:
-    """Lease a snapshot's own window, if nobody has it for good or under a lease that still runs."""
-    return bool(sql.change(_hold(), [exchange_id, seconds, snapshot.pk, 0, snapshot.conversation_id]))
+def hold(snapshot: Snapshot, request_id: str, seconds: int) -> bool:
+    """Lease a snapshot's own window to an exchange, if nobody has it for good or under a lease that still runs."""
+    return bool(sql.change(_hold(), [request_id, seconds, snapshot.pk, 0, snapshot.conversation_id]))
 
 
 def release(exchange_id: int) -> None:
     """Give back what the exchange holds."""
     table = sql.shape(Snapshot).table
-    sql.change(
+    sql.later(
         f"UPDATE {table} SET continued_by_id = NULL, continued_until = NULL WHERE continued_by_id = %s",
         [exchange_id],
     )
@@ -224,23 +227,31 @@ def _keep() -> str:
     )
 
 
-def keep(snapshot_id: int, exchange_id: int) -> bool:
-    """Hold a snapshot's window for good; False where another has it."""
-    return bool(sql.change(_keep(), [exchange_id, snapshot_id, exchange_id, 0]))
+def keep(snapshot_id: int, exchange_id: int) -> Tells[bool]:
+    """Hold a snapshot's window for good; tells False where another has it."""
+    return _changes(sql.later(_keep(), [exchange_id, snapshot_id, exchange_id, 0]))
 
 
-def add_exchange(exchange: Exchange) -> None:
-    """Insert it, and remember what its row holds."""
+def _changes(asked: sql.Asked) -> Tells[bool]:
+    return lambda: bool(asked.rowcount)
+
+
+def add_exchange(exchange: Exchange) -> sql.Asked:
+    """Insert it, and remember what its row holds; see `note_row`."""
     shape = sql.shape(Exchange)
-    values = shape.values(exchange)
-    sql.stored(exchange, shape.add_one(values))
-    exchange.recorded = values
+    exchange.recorded = shape.values(exchange)
+    return shape.add_one_later(exchange.recorded)
+
+
+def note_row(exchange: Exchange, added: sql.Asked) -> None:
+    """It has the row that was inserted."""
+    sql.stored(exchange, sql.shape(Exchange).key_of(added))
 
 
 def set_generation(exchange: Exchange) -> None:
     """Write the window that it runs in."""
     shape = sql.shape(Exchange)
-    sql.change(f"UPDATE {shape.table} SET generation = %s WHERE id = %s", [exchange.generation, exchange.pk])
+    sql.later(f"UPDATE {shape.table} SET generation = %s WHERE request_id = %s", [exchange.generation, exchange.request_id])
     exchange.recorded = shape.values(exchange)
 
 
@@ -258,13 +269,13 @@ _NOT_ENDED = "(status = 'in_flight' OR ended_by = 'lost')"
 """Who was taken for dead and lives ends its turns after all."""
 
 
-def end_exchange(exchange: Exchange) -> bool:
+def end_exchange(exchange: Exchange) -> Tells[bool]:
     """Write what differs from what is recorded, so that columns that others write are left alone; a new row, if it has none.
 
-    :returns: whether this ended it. It may have ended before, by a commit whose answer was lost: then nothing is written.
+    :returns: tells whether this ended it. It may have ended before, by a commit whose answer was lost: then nothing is written.
     """
     if exchange._state.adding and _add_ended(exchange):
-        return True
+        return lambda: True
     shape = sql.shape(Exchange)
     values = shape.values(exchange)
     before = exchange.recorded or [object()] * len(values)
@@ -275,7 +286,7 @@ def end_exchange(exchange: Exchange) -> bool:
     ]
     sets = ", ".join([f"{column} = %s" for column, _ in changed])
     statement = f"UPDATE {shape.table} SET {sets} WHERE id = %s AND {_NOT_ENDED}"
-    return bool(sql.change(statement, [*(value for _, value in changed), exchange.pk]))
+    return _changes(sql.later(statement, [*(value for _, value in changed), exchange.pk]))
 
 
 def _add_ended(exchange: Exchange) -> bool:
@@ -294,7 +305,7 @@ def _add_ended(exchange: Exchange) -> bool:
 def note_delivery(exchange: Exchange) -> None:
     """Write who ended it."""
     table = sql.shape(Exchange).table
-    sql.change(f"UPDATE {table} SET ended_by = %s WHERE id = %s", [exchange.ended_by, exchange.pk])
+    sql.later(f"UPDATE {table} SET ended_by = %s WHERE id = %s", [exchange.ended_by, exchange.pk])
 
 
 # --- settling ---------------------------------------------------------------------------------------------------------------
@@ -335,16 +346,16 @@ def _touch(*, remembers: bool, opens: bool) -> str:
 
 def touch(
     conversation_id: int, credential_id: int | None, now: datetime, note: JSON | None, *, opens_window: bool
-) -> int | None:
-    """Write what a conversation remembers of a turn; returns its current window's number. Locks the row.
+) -> Tells[int | None]:
+    """Write what a conversation remembers of a turn; tells its current window's number. Locks the row.
 
     :param opens_window: a compaction: roots of the conversation run in a new window from now on.
-    :returns: None where it was purged: nothing was written.
+    :returns: tells None where it was purged: nothing was written.
     """
     values: list[Any] = [credential_id, sql.timestamp(now)]
     values += [conversation_id] if note is None else [dumps(note).decode(), conversation_id]
-    rows = sql.fetch(_touch(remembers=note is not None, opens=opens_window), values)
-    return int(rows[0][0]) if rows else None
+    asked = sql.later(_touch(remembers=note is not None, opens=opens_window), values)
+    return lambda: next((int(generation) for (generation,) in asked.fetchall()), None)
 
 
 def furthest(conversation_id: int, chain: Sequence[bytes]) -> tuple[int, int, bytes] | None:
@@ -364,16 +375,16 @@ def _append() -> str:
     return f"UPDATE {sql.shape(Segment).table} SET length = %s WHERE id = %s AND length = %s"
 
 
-def append(segment_id: int, length: int, to: int) -> bool:
-    """Let a segment that ends at `length` go on to `to`; False where it has gone on already."""
-    return bool(sql.change(_append(), [to, segment_id, length]))
+def append(segment_id: int, length: int, to: int) -> Tells[bool]:
+    """Let a segment that ends at `length` go on to `to`; tells False where it has gone on already."""
+    return _changes(sql.later(_append(), [to, segment_id, length]))
 
 
-def add_segment(conversation_id: int, parent_id: int | None, parent_length: int, length: int) -> int:
-    """Insert one; its key."""
+def add_segment(conversation_id: int, parent_id: int | None, parent_length: int, length: int) -> Tells[int]:
+    """Insert one; tells its key."""
     shape = sql.shape(Segment)
     row = shape.row(conversation_id=conversation_id, parent_id=parent_id, parent_length=parent_length, length=length)
-    return int(shape.add_one(row))
+    return partial(shape.key_of, shape.add_one_later(row))
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,20 +396,26 @@ class Sealed:
     issuer: int | None
 
 
-def add_items(conversation_id: int, items: Sequence[Sealed]) -> dict[bytes, int]:
-    """Insert those that the conversation has not yet; the keys of all, by digest."""
+def add_items(conversation_id: int, items: Sequence[Sealed]) -> Tells[dict[bytes, int]]:
+    """Insert those that the conversation has not yet; tells the keys of all, by digest."""
     shape = sql.shape(Item)
-    distinct = {item.digest: item for item in items}.values()
+    distinct = {item.digest: item for item in items}
     rows = [
         shape.row(conversation_id=conversation_id, digest=item.digest, sealed=item.sealed, credential_id=item.issuer)
-        for item in distinct
+        for item in distinct.values()
     ]
-    keys = {bytes(digest): pk for digest, pk in shape.add(rows, _IGNORE, returning="digest, id")}
-    known = f"SELECT digest, id FROM {shape.table} WHERE conversation_id = %s AND digest IN"
-    missing = [item.digest for item in distinct if item.digest not in keys]
+    added = shape.add(rows, _IGNORE, returning="digest, id")
+    return lambda: _keys(conversation_id, distinct, added)
+
+
+def _keys(conversation_id: int, digests: Iterable[bytes], added: Sequence[sql.Asked]) -> dict[bytes, int]:
+    """Those that were added tell theirs; the others are looked for."""
+    keys = {bytes(digest): pk for some in added for digest, pk in some.fetchall()}
+    known = f"SELECT digest, id FROM {sql.shape(Item).table} WHERE conversation_id = %s AND digest IN"
+    missing = [digest for digest in digests if digest not in keys]
     for start in range(0, len(missing), _ASKED_AT_ONCE):
-        some = missing[start : start + _ASKED_AT_ONCE]
-        found = sql.fetch(f"{known} {sql.places(len(some))}", [conversation_id, *some])
+        asked = missing[start : start + _ASKED_AT_ONCE]
+        found = sql.fetch(f"{known} {sql.places(len(asked))}", [conversation_id, *asked])
         keys.update((bytes(digest), pk) for digest, pk in found)
     return keys
 

@@ -9,16 +9,19 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 import psycopg
+from django.db import OperationalError
 from django.db.backends.postgresql import base, schema
 from psycopg import IsolationLevel
 from psycopg.errors import FeatureNotSupported, InvalidSqlStatementName
-from psycopg.pq import TransactionStatus
 
 from floway.postgresql.connecting import Connection
 from floway.taking import TakesConnections
 
 _STALE = (FeatureNotSupported, InvalidSqlStatementName)
-"""What was prepared does not fit any more: a migration has changed a column's type; or it is gone."""
+
+
+class OutOfDate(OperationalError):
+    """What was prepared does not fit any more, for a migration has changed a column's type; or it is gone. Try again."""
 
 
 class SchemaEditor(schema.DatabaseSchemaEditor):
@@ -46,7 +49,6 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
 
     SchemaEditorClass = SchemaEditor
     checkout_timeout: float | None = None
-    _binding: Any = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -71,9 +73,9 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
         :raises psycopg_pool.PoolTimeout: none became free in time.
         """
         pool: Any = self.pool
-        if pool is None:
-            return super().get_new_connection(conn_params)
         self.isolation_level = IsolationLevel.READ_COMMITTED
+        if pool is None:
+            return Connection.connect(**conn_params)
         pool.open()
         return self._taken(pool)
 
@@ -94,28 +96,48 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
         return kept
 
     def run_unwatched(self, statement: str, params: Sequence[Any] | None) -> Any:
-        """On a cursor of psycopg's that lets the server bind. See TakesConnections."""
-        cursor = self._binding
-        if cursor is None or cursor.connection is not self.connection:
-            cursor = self._binding = psycopg.Cursor(self.connection)
+        """With all that waits. See TakesConnections."""
+        asked = self._put(statement, params)
         try:
-            return cursor.execute(statement, params)
-        except _STALE as stale:
-            with self.wrap_database_errors:
-                return self._run_anew(cursor, statement, params, stale)
+            self._send_all()
+        except OutOfDate:
+            if self.in_atomic_block:
+                raise
+            asked = self._put(statement, params)  # which is not prepared any more, as nothing is where something failed
+            self._send_all()
+        return asked
+
+    def run_later(self, statement: str, params: Sequence[Any]) -> Any:
+        """With the next that is not, or as the transaction ends. See TakesConnections."""
+        if not self.in_atomic_block or self._is_watched():
+            return self.run(statement, params)
+        if self.needs_rollback:
+            self.validate_no_broken_transaction()
+        return self._put(statement, params)
+
+    def run_waiting(self) -> None:
+        """See TakesConnections."""
+        self._send_all()
+
+    def _is_watched(self) -> bool:
+        """Does somebody look on who sees what goes through Django's cursors?"""
+        return bool(self.execute_wrappers or self.force_debug_cursor)
+
+    def _put(self, statement: str, params: Sequence[Any] | None = None) -> Any:
+        try:
+            return self.connection.later(statement, params or (), self._send_all)
         except psycopg.Error:
             with self.wrap_database_errors:
                 raise
 
-    def _run_anew(self, cursor: Any, statement: str, params: Sequence[Any] | None, stale: psycopg.Error) -> Any:
-        """Without what the server has prepared; a transaction is begun anew by whoever began it, and drops that as it ends.
-
-        :raises psycopg.Error: it fails all the same; or inside a transaction, as one that may be tried again.
-        """
-        if cursor.connection.info.transaction_status != TransactionStatus.IDLE:
-            raise psycopg.OperationalError(str(stale)) from stale
-        cursor.execute("DEALLOCATE ALL")
-        return cursor.execute(statement, params, prepare=False)
+    def _send_all(self) -> None:
+        try:
+            self.connection.send_all()
+        except _STALE as stale:
+            raise OutOfDate(str(stale)) from stale
+        except psycopg.Error:
+            with self.wrap_database_errors:
+                raise
 
     def _configure_connection(self, connection: Any) -> bool:
         """Django's, for each new connection."""
@@ -139,9 +161,33 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
             return server_side(self.connection, name=name, scrollable=False, withhold=False)
         return super().create_cursor(name)
 
+    # --- transactions ---
+
     def _start_transaction_under_autocommit(self) -> None:
         """By a statement of ours, as Django does for SQLite: switching psycopg there and back costs as much as one."""
-        self.run("BEGIN")
+        if self._is_watched():
+            self.run("BEGIN")
+        else:
+            self._put("BEGIN")
+
+    def _commit(self) -> None:
+        if self.connection is None or self._is_watched():
+            super()._commit()  # type: ignore[misc] # the stubs leave it out
+        else:
+            self._put("COMMIT")
+            self._send_all()
+
+    def _rollback(self) -> None:
+        self._forget()
+        super()._rollback()  # type: ignore[misc] # the stubs leave it out
+
+    def _close(self) -> None:
+        self._forget()
+        super()._close()  # type: ignore[misc] # the stubs leave it out
+
+    def _forget(self) -> None:
+        if self.connection is not None:
+            self.connection.forget()
 
     def _set_autocommit(self, autocommit: bool) -> None:
         if self.connection.autocommit is not autocommit:

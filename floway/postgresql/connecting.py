@@ -1,16 +1,20 @@
-"""A connection to PostgreSQL that waits as gevent does, by watchers that it keeps.
+"""A connection to PostgreSQL that sends statements together, and waits as gevent does, by watchers that it keeps.
 
 psycopg finds `select` patched and polls with gevent's `poll`, which makes its watchers anew for every answer of the server.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeVar
 
 import gevent
 import psycopg
 from gevent import monkey
+from psycopg.pq import PipelineStatus
+
+from floway.postgresql import statements
+from floway.postgresql.statements import Statement, Values
 
 _T = TypeVar("_T")
 _INTERVAL_SECONDS = 0.1  # psycopg's
@@ -22,11 +26,44 @@ class Connection(psycopg.Connection[Any]):
     _hub: Any = None
     _watchers: dict[int, Any]
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._waiting: list[Statement] = []
+        self._values: Values | None = None
+
+    def later(self, text: str, params: Sequence[Any], send_all: Callable[[], None]) -> Statement:
+        """Have a statement sent with the next that is, before anything else that this connection is asked. See Statement."""
+        if self._values is None:
+            self._values = Values(self)  # not sooner: psycopg says how values go once it has made the connection
+        statement = Statement(self._values, text, params, send_all)
+        self._waiting.append(statement)
+        return statement
+
+    def send_all(self) -> None:
+        """Send what waits.
+
+        :raises psycopg.Error: one failed, and none behind it was executed.
+        """
+        if not self._waiting:
+            return
+        waiting, self._waiting = self._waiting, []
+        try:
+            self.wait(statements.exchange(self, waiting))
+        finally:
+            if self.pgconn.pipeline_status != PipelineStatus.OFF:
+                self.pgconn.finish()
+
+    def forget(self) -> None:
+        """Drop what waits."""
+        self._waiting = []
+
     def wait(self, gen: Generator[Any, Any, _T], interval: float = _INTERVAL_SECONDS, timeout: float | None = None) -> _T:
         """Run a generator of psycopg's to its end. Whoever is torn away from it leaves a connection that is closed.
 
         :raises psycopg.Error: what the generator raises; or another greenlet has closed the connection.
         """
+        if self._waiting:
+            self.send_all()
         if timeout is not None or not monkey.is_module_patched("select"):
             return super().wait(gen, interval, timeout)
         try:

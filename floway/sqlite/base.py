@@ -56,6 +56,20 @@ def _with_question_marks(query: str) -> str:
     return base.FORMAT_QMARK_REGEX.sub("?", query).replace("%%", "%")
 
 
+class _Given:
+    """What a statement gave, read already."""
+
+    __slots__ = ("_rows", "rowcount")
+
+    def __init__(self, cursor: Any) -> None:
+        self._rows = cursor.fetchall()
+        self.rowcount = cursor.rowcount
+
+    def fetchall(self) -> Any:
+        """The rows."""
+        return self._rows
+
+
 class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
     """See the module."""
 
@@ -93,6 +107,11 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
         except sqlite3.Error:
             with self.wrap_database_errors:
                 raise
+
+    def run_later(self, statement: str, params: Sequence[Any]) -> Any:
+        """At once, and its rows are read at once: nothing can be committed while a statement has some left."""
+        cursor = self.run(statement, params)
+        return cursor if cursor.description is None else _Given(cursor)
 
     # --- taking a connection and giving it back ---
 

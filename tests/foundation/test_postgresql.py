@@ -8,7 +8,7 @@ from typing import Any
 import gevent
 import psycopg
 import pytest
-from django.db import OperationalError, connection, transaction
+from django.db import DataError, IntegrityError, OperationalError, connection, transaction
 from gevent import monkey
 from psycopg.errors import QueryCanceled
 from psycopg.pq import TransactionStatus
@@ -84,6 +84,8 @@ def test_a_migration_waits_for_locks_as_long_as_it_takes_and_nothing_else_does(a
     with connection.schema_editor(atomic=atomic):
         assert limit() == "0"
     assert limit() == before == "5s"
+
+
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
     """A connection of its own that waits as under gevent."""
@@ -121,3 +123,99 @@ def test_whoever_waits_on_a_connection_that_is_closed_is_told(kept: Connection) 
     kept.close()
     with pytest.raises(psycopg.OperationalError):
         waiting.get()
+
+
+# --- statements that are sent together ---
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Grows by one with each round trip."""
+    seen: list[str] = []
+    usual = Connection.wait
+
+    def wait(self: Connection, gen: Any, *args: Any, **kwargs: Any) -> Any:
+        seen.append(gen.__name__)
+        return usual(self, gen, *args, **kwargs)
+
+    monkeypatch.setattr(Connection, "wait", wait)
+    return seen
+
+
+def add(provider: str) -> sql.Asked:
+    """A pool, some time."""
+    shape = sql.shape(Pool)
+    return shape.add_one_later(shape.row(provider=provider))
+
+
+def test_a_transaction_is_one_round_trip_where_nothing_is_looked_at(waits: list[str]) -> None:
+    connection.ensure_connection()
+    waits.clear()
+    with transaction.atomic():
+        added = [add(name) for name in ("one", "two")]
+    assert len(waits) == 1
+    assert [pool.pk for pool in Pool.objects.order_by("pk")] == [pk for one in added for (pk,) in one.fetchall()]
+
+
+def test_whoever_looks_has_all_sent_that_waits_and_djangos_cursors_come_behind_it(waits: list[str]) -> None:
+    with transaction.atomic():
+        changed = sql.later("UPDATE accounts_pool SET cursor = 9", [])
+        add("one")
+        assert changed.rowcount == 0
+        add("two")
+        assert Pool.objects.count() == 2
+        assert sql.change("UPDATE accounts_pool SET cursor = 9", []) == 2
+
+
+def test_what_fails_later_is_told_by_the_commit_and_leaves_nothing() -> None:
+    with pytest.raises(IntegrityError), transaction.atomic():
+        for name in ("one", "one", "two"):
+            last = add(name)
+    with pytest.raises(psycopg.InterfaceError):
+        last.fetchall()
+    assert not Pool.objects.exists()
+
+
+def test_a_server_that_goes_in_the_midst_of_them_is_told_of_and_leaves_nothing() -> None:
+    with pytest.raises(OperationalError), transaction.atomic():
+        add("one")
+        sql.later("SELECT pg_terminate_backend(pg_backend_pid())", [])
+        add("two")
+    assert not Pool.objects.exists()
+
+
+def test_what_waits_when_a_transaction_is_given_up_is_never_sent(waits: list[str]) -> None:
+    connection.ensure_connection()
+    waits.clear()
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        add("one")
+        raise ZeroDivisionError
+    assert "exchange" not in waits
+    with transaction.atomic():
+        add("two")
+        connection.close()
+    assert not Pool.objects.exists()
+
+
+def test_a_statement_is_prepared_once_whatever_the_size_of_its_numbers() -> None:
+    for value in (1, 40_000, 3_000_000_000, None) * 5:
+        sql.fetch("SELECT 1 FROM accounts_pool WHERE cursor = %s", [value])
+    assert sql.fetch("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE %s", ["%%WHERE cursor%%"]) == [(1,)]
+
+
+def test_a_value_that_cannot_be_sent_is_told_of_at_once() -> None:
+    with transaction.atomic():
+        with pytest.raises(DataError):
+            add("nul\0")
+        add("one")
+    assert Pool.objects.count() == 1
+
+
+def test_together_they_may_be_larger_than_a_sockets_buffer_and_whoever_is_torn_away_leaves_it_closed(kept: Connection) -> None:
+    text = "x" * 10_000_000
+    asked = [kept.later("SELECT %s::text", [text], kept.send_all) for _ in range(3)]
+    assert [one.fetchall() for one in asked] == [[(text,)]] * 3
+    kept.later("SELECT pg_sleep(0.5)", [], kept.send_all)
+    with pytest.raises(gevent.Timeout), gevent.Timeout(0.01):
+        kept.execute("SELECT 1")
+    assert kept.closed

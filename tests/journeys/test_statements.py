@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -85,6 +86,34 @@ def test_a_turn_takes_few_statements_and_its_thirtieth_no_more_than_its_second(
     assert first <= 12 and second[0] <= 16 and quiet <= 11
     assert thirtieth[0] <= second[0] + 1, "an answer that was given before is looked up"
     assert thirtieth[1] <= second[1] * 1.2
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="SQLite is asked without going anywhere")
+def test_a_turn_takes_few_round_trips(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the thread that serves it; each is one wait for the server."""
+    from floway.postgresql.connecting import Connection
+
+    tester, usual, waits = threading.get_ident(), Connection.wait, []
+
+    def wait(self: Connection, gen: Any, *args: Any, **kwargs: Any) -> Any:
+        if threading.get_ident() != tester:
+            waits.append(gen)
+        return usual(self, gen, *args, **kwargs)
+
+    def trips(ask: Callable[[], Any]) -> int:
+        waits.clear()
+        ask()
+        gateway.exchange()
+        return len(waits)
+
+    first = gateway.say("one", store=True)
+    gateway.exchange()
+    gateway.say("the login is read once more")
+    gateway.exchange()
+    monkeypatch.setattr(Connection, "wait", wait)
+    assert trips(lambda: gateway.say("another conversation")) <= 6
+    assert trips(lambda: gateway.say("two", previous=first.json["id"])) <= 9
+    assert trips(lambda: gateway.say("a quiet one", store=False)) <= 6
 
 
 def test_every_statement_of_a_turn_goes_by_an_index(gateway: Gateway, executed: list[Statement]) -> None:

@@ -252,7 +252,7 @@ def test_who_comes_too_late_for_a_window_stands_in_nobodys_way_who_settles_there
 
     taking, late = Writer(takes_over), Writer(lambda: line.claim("r1"))
     with transaction.atomic():
-        assert statements.touch(holder.conversation.pk, None, NOW, None, opens_window=False) == 0
+        assert statements.touch(holder.conversation.pk, None, NOW, None, opens_window=False)() == 0
         taking.start()
         assert began.wait(10)
         late.start()
@@ -260,6 +260,6 @@ def test_who_comes_too_late_for_a_window_stands_in_nobodys_way_who_settles_there
         may_end.set()
         taking.finish()
         late.wait_until_it_waits(on_me=True)
-        assert claims.keep(holder) == 0
+        assert claims.keep(holder)() == 0
     late.finish()
     assert Exchange.objects.get(request_id="req_2").generation == 1
