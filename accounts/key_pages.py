@@ -194,6 +194,7 @@ class ApiKeyAdmin(SecretAdmin):
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: bool) -> None:
         """Budgets, their counts left alone."""
+        keys.lock_budgets(form.instance)
         formset.save(commit=False)
         for budget in formset.new_objects:
             budget.save()

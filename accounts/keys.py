@@ -65,6 +65,12 @@ def issue(
         return Issued(key, _add_secret(key))
 
 
+def lock_budgets(key: ApiKey) -> None:
+    """Before any is changed, in the open transaction: the key, then its budgets by number, as turns lock them."""
+    list(ApiKey.objects.select_for_update(no_key=True).filter(pk=key.pk).values_list("pk"))
+    list(key.budgets.select_for_update().order_by("pk").values_list("pk"))
+
+
 def note_budgets(key: ApiKey) -> None:
     """Let `key` know whether it has budgets, after any was added or taken away."""
     key.has_budgets = KeyBudget.objects.filter(key=key).exists()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from django.db import connection, transaction
@@ -17,10 +18,11 @@ def ask(statement: str, *params: Any) -> Any:
 
 
 class Writer(threading.Thread):
-    """Does its work in a transaction on a connection of its own."""
+    """Does its work on a connection of its own, in a transaction unless that makes its own."""
 
-    def __init__(self, work: Callable[[], Any]) -> None:
+    def __init__(self, work: Callable[[], Any], *, atomic: bool = True) -> None:
         super().__init__(daemon=True)
+        self._atomic = atomic
         self._work, self._known = work, threading.Event()
         self.failure: Exception | None = None
         self._pid = 0
@@ -29,7 +31,7 @@ class Writer(threading.Thread):
         try:
             self._pid = ask("SELECT pg_backend_pid()")
             self._known.set()
-            with transaction.atomic():
+            with transaction.atomic() if self._atomic else nullcontext():
                 self._work()
         except Exception as error:  # noqa: BLE001 # told by the test
             self.failure = error

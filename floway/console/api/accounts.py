@@ -266,6 +266,7 @@ def _change(key: ApiKey, asked: dict[str, Any]) -> None:
 
 
 def _replace_budgets(key: ApiKey, wanted: list[dict[str, Any]]) -> None:
+    keys.lock_budgets(key)
     kept = []
     for row in wanted:
         budget, _ = KeyBudget.objects.update_or_create(

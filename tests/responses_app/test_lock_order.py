@@ -1,0 +1,69 @@
+"""Who locks rows of PostgreSQL's in the order of docs/decisions/0002: the other one always gets on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+from django.urls import reverse
+
+from accounts.models import ApiKey, KeyBudget
+from tests.console import people
+from tests.console.pages import budgets
+from tests.fakes.writer import Writer
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite's writers come one by one"),
+]
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+@contextmanager
+def waiting_for_me(work: Any) -> Iterator[Writer]:
+    """A transaction in which another, that does `work`, is let wait for what was locked before; it is over at the end."""
+    other = Writer(work, atomic=False)
+    with transaction.atomic():
+        yield other
+    other.finish()
+
+
+def met(other: Writer) -> None:
+    other.start()
+    other.wait_until_it_waits(on_me=True)
+
+
+def test_who_changes_a_keys_budgets_locks_the_key_first_as_turns_do() -> None:
+    key = ApiKey.objects.create(name="k", provider="codex", has_budgets=True)
+    budget = KeyBudget.objects.create(key=key, kind="requests", amount=5, window="hour")
+    operator = people.superuser()
+    fields = {"budgets-0-id": budget.pk, "budgets-0-key": key.pk, "name": "k", "enabled": "on", "max_in_flight": ""}
+    page = reverse("admin:accounts_apikey_change", args=[key.pk])
+    with waiting_for_me(lambda: operator.post(page, {**budgets((9, "requests", "hour"), kept=1), **fields})) as changing:
+        list(ApiKey.objects.select_for_update(no_key=True))
+        met(changing)
+        KeyBudget.objects.update(used=1)
+    budget.refresh_from_db()
+    assert (budget.amount, budget.used) == (9, 1)
+
+
+def test_who_changes_several_budgets_locks_them_by_number_as_turns_that_end_do() -> None:
+    from floway.console.api import accounts
+
+    key = ApiKey.objects.create(name="k", provider="codex", has_budgets=True)
+    of = [KeyBudget.objects.create(key=key, kind="tokens", amount=5, window=window) for window in ("hour", "day")]
+    wanted: list[dict[str, Any]] = [{"kind": "tokens", "amount": 9, "window": window} for window in ("day", "hour")]
+
+    def change() -> None:
+        with transaction.atomic():
+            accounts._replace_budgets(key, wanted)
+
+    with waiting_for_me(change) as changing:
+        KeyBudget.objects.filter(pk=of[0].pk).update(used=1)
+        met(changing)
+        KeyBudget.objects.filter(pk=of[1].pk).update(used=1)
+    assert set(key.budgets.values_list("amount", "used")) == {(9, 1)}
