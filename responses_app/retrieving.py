@@ -108,9 +108,10 @@ def delete(api_key_id: int, response_id: str, now: datetime) -> None:
     if "\0" in response_id:
         raise not_found(response_id)
     with transaction.atomic():
+        # First, as where snapshots past their time are cleared away, and where one that was cancelled ends.
+        gone = background.delete(api_key_id, response_id, now)
         known = Snapshot.objects.visible_to(api_key_id).exclude(answer=None)
-        gone = known.filter(response_id=response_id).update(deleted_at=now, answer=None)
-        gone += background.delete(api_key_id, response_id, now)
+        gone += known.filter(response_id=response_id).update(deleted_at=now, answer=None)
     if not gone:
         raise not_found(response_id)
 

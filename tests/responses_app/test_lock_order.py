@@ -12,9 +12,12 @@ from django.db import connection, transaction
 from django.urls import reverse
 
 from accounts.models import ApiKey, KeyBudget
+from responses_app import pruning, retrieving
+from responses_app.models import BackgroundResponse, Snapshot
 from tests.console import people
 from tests.console.pages import budgets
 from tests.fakes.writer import Writer
+from tests.responses_app.test_windows import Line
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -67,3 +70,19 @@ def test_who_changes_several_budgets_locks_them_by_number_as_turns_that_end_do()
         met(changing)
         KeyBudget.objects.filter(pk=of[1].pk).update(used=1)
     assert set(key.budgets.values_list("amount", "used")) == {(9, 1)}
+
+
+def test_who_deletes_a_response_locks_what_was_in_the_background_first_as_clearing_does() -> None:
+    line = Line()
+    line.turn("r1")
+    line.turn("r2", "r1")
+    first, second = line.snapshots["r1"], line.snapshots["r2"]
+    Snapshot.objects.update(answer=b"sealed")
+    BackgroundResponse.objects.create(
+        response_id=second.response_id, request_id="r", api_key=line.key, continued=first, sealed=b"", lease_until=NOW
+    )
+    with waiting_for_me(lambda: retrieving.delete(line.key.pk, second.response_id, NOW)) as deleting:
+        BackgroundResponse.objects.update(continued=None)
+        met(deleting)
+        pruning.remove([first.pk, second.pk])
+    assert BackgroundResponse.objects.get().deleted_at == NOW
