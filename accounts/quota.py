@@ -53,7 +53,8 @@ def note(credential_id: int, windows: Sequence[QuotaWindow], now: datetime) -> N
     """Keep the latest reading of each window and its sample, in the open transaction where there is one."""
     if not windows:
         return
-    latest = {(window.limit, window.window): window for window in windows}.values()
+    by_key = {(window.limit, window.window): window for window in windows}
+    latest = [by_key[key] for key in sorted(by_key)]  # in one order, lest two who note the same wait for each other
     QuotaReading.objects.bulk_create(
         [
             QuotaReading(

@@ -11,10 +11,12 @@ import pytest
 from django.db import connection, transaction
 from django.urls import reverse
 
-from accounts.models import ApiKey, KeyBudget
+from accounts import quota
+from accounts.models import ApiKey, KeyBudget, QuotaReading
+from floway.providers.contract import QuotaWindow
 from responses_app import pruning, retrieving
 from responses_app.models import BackgroundResponse, Snapshot
-from tests.console import people
+from tests.console import people, rows
 from tests.console.pages import budgets
 from tests.fakes.writer import Writer
 from tests.responses_app.test_windows import Line
@@ -86,3 +88,18 @@ def test_who_deletes_a_response_locks_what_was_in_the_background_first_as_cleari
         met(deleting)
         pruning.remove([first.pk, second.pk])
     assert BackgroundResponse.objects.get().deleted_at == NOW
+
+
+def test_who_notes_allowances_locks_them_in_one_order() -> None:
+    credential = rows.make_credential()
+    one, two = (QuotaWindow(limit="", window=name, used_percent=5, minutes=60, resets_at=None) for name in ("a", "b"))
+
+    def note() -> None:
+        with transaction.atomic():
+            quota.note(credential.pk, [two, one], NOW)
+
+    with waiting_for_me(note) as noting:
+        quota.note(credential.pk, [one], NOW)
+        met(noting)
+        quota.note(credential.pk, [two], NOW)
+    assert QuotaReading.objects.filter(credential=credential, window__in="ab").count() == 2
