@@ -431,9 +431,10 @@ def add_entries(segment_id: int, start: int, marks: Sequence[bytes], items: Sequ
 
 
 def add_provenance(api_key_id: int, digests: Iterable[bytes], issuer: int) -> None:
-    """Insert what is not known yet."""
+    """Insert what is not known yet; in one order, lest two who insert the same wait for each other."""
     shape = sql.shape(Provenance)
-    shape.add([shape.row(api_key_id=api_key_id, digest=digest, credential_id=issuer) for digest in digests], _IGNORE)
+    rows = [shape.row(api_key_id=api_key_id, digest=digest, credential_id=issuer) for digest in sorted(digests)]
+    shape.add(rows, _IGNORE)
 
 
 def add_snapshot(**values: Any) -> None:

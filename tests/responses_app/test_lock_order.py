@@ -13,9 +13,10 @@ from django.urls import reverse
 
 from accounts import quota
 from accounts.models import ApiKey, KeyBudget, QuotaReading
+from floway import sql
 from floway.providers.contract import QuotaWindow
-from responses_app import pruning, retrieving
-from responses_app.models import BackgroundResponse, Snapshot
+from responses_app import pruning, retrieving, statements
+from responses_app.models import BackgroundResponse, Provenance, Snapshot
 from tests.console import people, rows
 from tests.console.pages import budgets
 from tests.fakes.writer import Writer
@@ -103,3 +104,19 @@ def test_who_notes_allowances_locks_them_in_one_order() -> None:
         met(noting)
         quota.note(credential.pk, [two], NOW)
     assert QuotaReading.objects.filter(credential=credential, window__in="ab").count() == 2
+
+
+def test_who_notes_what_was_issued_inserts_it_in_one_order() -> None:
+    key, credential = rows.make_key(), rows.make_credential()
+    one, two = b"1" * 32, b"2" * 32
+
+    def note() -> None:
+        with transaction.atomic():
+            statements.add_provenance(key.pk, [two, one], credential.pk)
+
+    with waiting_for_me(note) as noting:
+        statements.add_provenance(key.pk, [one], credential.pk)
+        sql.send_waiting()
+        met(noting)
+        statements.add_provenance(key.pk, [two], credential.pk)
+    assert Provenance.objects.filter(api_key=key).count() == 2
