@@ -209,20 +209,27 @@ def add(api_key_id: int, public_id: str, added: list[JSON]) -> list[dict[str, An
 
 def remove(api_key_id: int, public_id: str, item_id: str) -> NamedConversation:
     """Take one item out. :raises NotFound: there is no such conversation, or item."""
-    with transaction.atomic():
-        # The line of turns is locked before the handle on it, as where a turn is settled.
-        line = Conversation.objects.select_for_update().filter(pk=find(api_key_id, public_id).tip.conversation_id)
-        list(line.values_list("pk"))
-        with _locked(api_key_id, public_id) as row:
-            metadata, _ = _opened(row)
-            said, waiting = _said(row)
-            place = _place(identified([*said, *waiting], public_id), item_id)
-            if place < len(said):
-                row.tip = _without(row.tip, said, place)
-            else:
-                del waiting[place - len(said)]
-                row.sealed = _sealed(public_id, metadata, waiting)
-    return row
+    while True:
+        with transaction.atomic():
+            # The line of turns is locked before the handle on it, as where a turn is settled.
+            line = find(api_key_id, public_id).tip.conversation_id
+            list(Conversation.objects.select_for_update().filter(pk=line).values_list("pk"))
+            with _locked(api_key_id, public_id) as row:
+                if row.tip.conversation_id == line:
+                    _take_out(row, item_id)
+                    return row
+        # Meanwhile a turn of another line was settled: its row comes before the handle, too.
+
+
+def _take_out(row: NamedConversation, item_id: str) -> None:
+    metadata, _ = _opened(row)
+    said, waiting = _said(row)
+    place = _place(identified([*said, *waiting], row.public_id), item_id)
+    if place < len(said):
+        row.tip = _without(row.tip, said, place)
+    else:
+        del waiting[place - len(said)]
+        row.sealed = _sealed(row.public_id, metadata, waiting)
 
 
 def _without(tip: Snapshot, said: list[JSON], place: int) -> Snapshot:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,8 +16,9 @@ from accounts import quota
 from accounts.models import ApiKey, KeyBudget, QuotaReading
 from floway import sql
 from floway.providers.contract import QuotaWindow
-from responses_app import pruning, retrieving, statements
-from responses_app.models import BackgroundResponse, Provenance, Snapshot
+from responses_app import content, conversing, pruning, retrieving, statements
+from responses_app.listing import identified
+from responses_app.models import BackgroundResponse, Conversation, NamedConversation, Provenance, Snapshot
 from tests.console import people, rows
 from tests.console.pages import budgets
 from tests.fakes.writer import Writer
@@ -120,3 +122,32 @@ def test_who_notes_what_was_issued_inserts_it_in_one_order() -> None:
         met(noting)
         statements.add_provenance(key.pk, [two], credential.pk)
     assert Provenance.objects.filter(api_key=key).count() == 2
+
+
+def test_who_takes_an_item_out_locks_the_line_in_which_its_conversation_stands_now() -> None:
+    line = Line()
+    line.turn("r1")
+    tip = line.snapshots["r1"]
+    named = conversing.create(line.key, [], {}, NOW)
+    item = identified(content.expand(tip), named.public_id)[0]
+    before = Conversation.objects.filter(pk=named.tip.conversation_id)
+    began, may_end = threading.Event(), threading.Event()
+
+    def moves_it() -> None:
+        before.update(last_used_at=NOW)
+        NamedConversation.objects.update(tip=tip)
+        began.set()
+        assert may_end.wait(10)
+
+    moving = Writer(moves_it)
+    with waiting_for_me(lambda: conversing.remove(line.key.pk, named.public_id, item["id"])) as removing:
+        assert statements.touch(tip.conversation_id, None, NOW, None, opens_window=False)() == 0
+        moving.start()
+        assert began.wait(10)
+        removing.start()
+        removing.wait_until_it_waits()
+        may_end.set()
+        moving.finish()
+        removing.wait_until_it_waits(on_me=True)
+        assert NamedConversation.objects.select_for_update().get().tip == tip
+    assert len(conversing.items(conversing.find(line.key.pk, named.public_id))) == 1
