@@ -282,6 +282,8 @@ def fail(exchange: Exchange, learnt: Learnt | None, clock: Clock) -> None:
     def write(learnt: Learnt | None = learnt) -> None:
         try:
             with transaction.atomic():
+                if learnt is not None and learnt.keepsake is not None:
+                    statements.refer(learnt.conversation_id)  # the keepsake will; conversations come first
                 if not statements.end_exchange(exchange)():
                     return  # written before, by a commit whose answer was lost
                 if exchange.continued_id is not None:

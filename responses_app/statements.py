@@ -327,6 +327,12 @@ def stands(snapshot_id: int) -> bool:
     return bool(sql.fetch(_stands(), [snapshot_id]))
 
 
+def refer(conversation_id: int) -> None:
+    """Lock a conversation as a row that refers to it does at the commit: against whoever clears it away."""
+    if connection.vendor != "sqlite":
+        sql.fetch(f"SELECT 1 FROM {sql.shape(Conversation).table} WHERE id = %s FOR KEY SHARE", [conversation_id])
+
+
 def is_settled(conversation_id: int, response_id: str) -> bool:
     """Did a commit come through of which only the answer was lost? Waits for it, where it may still be under way."""
     if connection.vendor != "sqlite":

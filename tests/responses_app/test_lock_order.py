@@ -15,10 +15,11 @@ from django.urls import reverse
 from accounts import quota
 from accounts.models import ApiKey, KeyBudget, QuotaReading
 from floway import sql
-from floway.providers.contract import QuotaWindow
-from responses_app import content, conversing, pruning, retrieving, statements
+from floway.providers.contract import Keepsake, QuotaWindow
+from responses_app import content, conversing, pruning, retrieving, settling, statements
+from responses_app.clock import SystemClock
 from responses_app.listing import identified
-from responses_app.models import BackgroundResponse, Conversation, NamedConversation, Provenance, Snapshot
+from responses_app.models import BackgroundResponse, Conversation, Exchange, NamedConversation, Provenance, Snapshot
 from tests.console import people, rows
 from tests.console.pages import budgets
 from tests.fakes.writer import Writer
@@ -151,3 +152,17 @@ def test_who_takes_an_item_out_locks_the_line_in_which_its_conversation_stands_n
         removing.wait_until_it_waits(on_me=True)
         assert NamedConversation.objects.select_for_update().get().tip == tip
     assert len(conversing.items(conversing.find(line.key.pk, named.public_id))) == 1
+
+
+def test_a_turn_that_fails_and_keeps_something_locks_its_conversation_first_as_purging_does() -> None:
+    line = Line()
+    exchange, credential = line.claim().exchange, rows.make_credential()
+    whose = exchange.conversation_id
+    assert whose is not None
+    exchange.status = Exchange.Status.FAILED
+    learnt = settling.Learnt(credential.pk, whose, keepsake=Keepsake("key", "value"))
+    with waiting_for_me(lambda: settling.fail(exchange, learnt, SystemClock())) as failing:
+        assert pruning.locked([whose]) == {whose}
+        met(failing)
+        Exchange.objects.filter(pk=exchange.pk).update(continued=None)
+    assert Exchange.objects.get().status == Exchange.Status.FAILED
