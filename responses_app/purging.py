@@ -202,14 +202,14 @@ class _Work:
         )
 
     def _forget_handles(self, conversations: list[int]) -> None:
-        """Delete callers' handles, and end and empty what is being made in the background."""
-        named = NamedConversation.objects.filter(tip__conversation__in=conversations).only("pk").delete()[0]
-        self._count(Counter(named_conversations=named))
+        """End and empty what is being made in the background, and delete callers' handles."""
         running = Exchange.objects.in_flight().filter(conversation__in=conversations)
         standing = BackgroundResponse.objects.filter(continued__conversation__in=conversations).exclude(sealed=b"")
         ids = {*running.values_list("response_id", flat=True), *standing.values_list("response_id", flat=True)}
         for response_id in sorted(ids):
             background.delete(self._purge.api_key_id, response_id, timezone.now())
+        named = NamedConversation.objects.filter(tip__conversation__in=conversations).only("pk").delete()[0]
+        self._count(Counter(named_conversations=named))
 
     def delete(self) -> None:
         """Delete what is marked, then what stands beside conversations."""
@@ -286,7 +286,7 @@ class _Work:
         return True
 
     def _count(self, removed: Counter[str]) -> None:
-        """Add to what is gone, in the open transaction."""
+        """Add to what is gone: the last act of the open transaction, for another process may be at the same purge."""
         row = Purge.objects.select_for_update().get(pk=self._purge.pk)
         row.removed = dict(Counter(row.removed) + removed)
         row.save(update_fields=["removed"])

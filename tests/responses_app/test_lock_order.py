@@ -16,10 +16,11 @@ from accounts import quota
 from accounts.models import ApiKey, KeyBudget, QuotaReading
 from floway import sql
 from floway.providers.contract import Keepsake, QuotaWindow
-from responses_app import content, conversing, pruning, retrieving, settling, statements
+from responses_app import content, conversing, pruning, purging, retrieving, settling, statements
 from responses_app.clock import SystemClock
 from responses_app.listing import identified
-from responses_app.models import BackgroundResponse, Conversation, Exchange, NamedConversation, Provenance, Snapshot
+from responses_app.models import BackgroundResponse, Conversation, Exchange, NamedConversation, Provenance, Purge, Snapshot
+from responses_app.pacing import Pace
 from tests.console import people, rows
 from tests.console.pages import budgets
 from tests.fakes.writer import Writer
@@ -166,3 +167,18 @@ def test_a_turn_that_fails_and_keeps_something_locks_its_conversation_first_as_p
         met(failing)
         Exchange.objects.filter(pk=exchange.pk).update(continued=None)
     assert Exchange.objects.get().status == Exchange.Status.FAILED
+
+
+def test_two_processes_at_one_purge_do_not_wait_for_each_other() -> None:
+    line = Line()
+    line.turn("r1")
+    tip = line.snapshots["r1"]
+    background = BackgroundResponse.objects.create(
+        response_id="resp_b", request_id="r", api_key=line.key, continued=tip, sealed=b"sealed", lease_until=NOW
+    )
+    purge = purging.ask(purging.Target(Purge.Kind.CONVERSATION, line.key, tip.conversation_id), "me", None, datetime.now(UTC))
+    with waiting_for_me(lambda: purging.advance(purge, Pace(None, rests=False))) as marking:
+        BackgroundResponse.objects.filter(pk=background.pk).update(sealed=b"other")
+        met(marking)
+        Purge.objects.select_for_update().get()
+    assert purge.marked_at is not None
