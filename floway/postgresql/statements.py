@@ -134,7 +134,10 @@ def exchange(connection: Any, statements: Sequence[Statement]) -> Generator[Any,
         error = yield from statement.take(pgconn, prepared)
         failed = failed or error
     if pgconn.status != ConnStatus.BAD:
-        yield from fetch_many(pgconn)  # that there are no more
+        end = yield from fetch_many(pgconn)
+        if end and end[-1].status == _FAILED:  # outside BEGIN and COMMIT that is where what is deferred fails
+            failed = failed or end[-1]
+            yield from fetch_many(pgconn)
         pgconn.exit_pipeline_mode()
     elif failed is None:
         raise psycopg.OperationalError("the connection was lost")

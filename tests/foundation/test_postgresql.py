@@ -176,6 +176,16 @@ def test_what_fails_later_is_told_by_the_commit_and_leaves_nothing() -> None:
     assert not Pool.objects.exists()
 
 
+def test_what_is_deferred_is_told_outside_of_a_transaction_too() -> None:
+    execute("CREATE TABLE one (id integer UNIQUE DEFERRABLE INITIALLY DEFERRED)", "INSERT INTO one VALUES (1)")
+    used = connection.connection
+    with pytest.raises(IntegrityError):
+        sql.change("INSERT INTO one VALUES (%s)", [1])
+    assert sql.fetch("SELECT id FROM one", []) == [(1,)]
+    assert connection.connection is used
+    execute("DROP TABLE one")
+
+
 def test_a_server_that_goes_in_the_midst_of_them_is_told_of_and_leaves_nothing() -> None:
     with pytest.raises(OperationalError), transaction.atomic():
         add("one")
