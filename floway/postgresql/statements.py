@@ -16,7 +16,7 @@ from psycopg import errors
 from psycopg._preparing import Prepare
 from psycopg.adapt import AdaptersMap, Dumper, PyFormat, Transformer
 from psycopg.generators import fetch_many, send
-from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 
 Row = tuple[Any, ...]
 _FAILED, _GAVE = ExecStatus.FATAL_ERROR, (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
@@ -124,6 +124,9 @@ def exchange(connection: Any, statements: Sequence[Statement]) -> Generator[Any,
     :raises psycopg.Error: the first that failed; none behind it was executed.
     """
     pgconn, prepared = connection.pgconn, connection._prepared
+    if pgconn.transaction_status != TransactionStatus.INERROR:
+        # What those before have left. Behind these, it would drop what they prepare, or fail where their commit has not.
+        yield from prepared.maintain_gen(connection)
     pgconn.enter_pipeline_mode()
     for statement in statements:
         statement.put(pgconn, prepared)
@@ -144,4 +147,3 @@ def exchange(connection: Any, statements: Sequence[Statement]) -> Generator[Any,
     if failed is not None:
         prepared.clear()  # those behind it were not prepared
         raise errors.error_from_result(failed, encoding=pgconn._encoding)
-    yield from prepared.maintain_gen(connection)

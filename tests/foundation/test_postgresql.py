@@ -213,6 +213,17 @@ def test_a_statement_is_prepared_once_whatever_the_size_of_its_numbers() -> None
     assert sql.fetch("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE %s", ["%%WHERE cursor%%"]) == [(1,)]
 
 
+def test_what_is_prepared_after_an_error_stays_prepared() -> None:
+    for _ in range(10):
+        sql.fetch("SELECT 1 FROM accounts_pool", [])
+    with pytest.raises(DataError):
+        sql.fetch("SELECT 1 / 0", [])
+    for _ in range(2):
+        with transaction.atomic():
+            asked = [sql.later("SELECT %s::integer", [number]) for number in range(10)]
+        assert [one.fetchall() for one in asked] == [[(number,)] for number in range(10)]
+
+
 def test_a_value_that_cannot_be_sent_is_told_of_at_once() -> None:
     with transaction.atomic():
         with pytest.raises(DataError):
