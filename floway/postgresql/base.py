@@ -181,6 +181,10 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
         self._forget()
         super()._rollback()  # type: ignore[misc] # the stubs leave it out
 
+    def _savepoint_rollback(self, sid: str) -> None:
+        self._forget()  # asked since: the savepoint itself had all sent that waited
+        super()._savepoint_rollback(sid)  # type: ignore[misc] # the stubs leave it out
+
     def _close(self) -> None:
         self._forget()
         super()._close()  # type: ignore[misc] # the stubs leave it out

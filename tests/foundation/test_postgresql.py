@@ -207,6 +207,16 @@ def test_what_waits_when_a_transaction_is_given_up_is_never_sent(waits: list[str
     assert not Pool.objects.exists()
 
 
+def test_what_waits_when_a_savepoint_is_given_up_is_never_sent() -> None:
+    with transaction.atomic():
+        add("one")
+        with pytest.raises(ZeroDivisionError), transaction.atomic():
+            add("one")
+            raise ZeroDivisionError
+        add("two")
+    assert Pool.objects.count() == 2
+
+
 def test_a_statement_is_prepared_once_whatever_the_size_of_its_numbers() -> None:
     for value in (1, 40_000, 3_000_000_000, None) * 5:
         sql.fetch("SELECT 1 FROM accounts_pool WHERE cursor = %s", [value])
