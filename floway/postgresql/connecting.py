@@ -63,7 +63,7 @@ class Connection(psycopg.Connection[Any]):
         :raises psycopg.Error: what the generator raises; or another greenlet has closed the connection.
         """
         if self._waiting:
-            self.send_all()
+            self._waiting[0].send_all()  # as whoever asked would have its errors told
         if timeout is not None or not monkey.is_module_patched("select"):
             return super().wait(gen, interval, timeout)
         try:

@@ -63,7 +63,7 @@ class Statement:
     :param send_all: sends all that waits, this one too.
     """
 
-    __slots__ = ("_formats", "_key", "_name", "_params", "_prepare", "_result", "_send_all", "_transformer", "query", "types")
+    __slots__ = ("_formats", "_key", "_name", "_params", "_prepare", "_result", "_transformer", "query", "send_all", "types")
 
     def __init__(self, values: Values, text: str, params: Sequence[Any], send_all: Callable[[], None]) -> None:
         self.query, formats = _numbered(text)
@@ -72,7 +72,7 @@ class Statement:
         transformer = values.transformer
         self._params = transformer.dump_sequence(params, formats)
         self.types, self._formats = transformer.types or (), transformer.formats
-        self._transformer, self._send_all = transformer, send_all
+        self._transformer, self.send_all = transformer, send_all
         self._result: Any = None
 
     def fetchall(self) -> list[Row]:
@@ -89,7 +89,7 @@ class Statement:
 
     def _sent(self) -> Any:
         if self._result is None:
-            self._send_all()
+            self.send_all()
         if self._result is None:
             raise psycopg.InterfaceError("it was not executed: the transaction ended, or what came before it failed")
         return self._result

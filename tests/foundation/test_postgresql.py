@@ -62,6 +62,14 @@ def test_inside_a_transaction_it_may_be_tried_again(prepared: None) -> None:
             assert str(sql.fetch(READ, [1])[0][0]) == "7"
 
 
+@pytest.mark.parametrize("change", [CHANGE, "DEALLOCATE ALL"])
+def test_whoever_is_told_of_it_by_djangos_cursor_may_try_again_too(prepared: None, change: str) -> None:
+    elsewhere(change)
+    with pytest.raises(OperationalError), transaction.atomic():
+        sql.later(READ, [1])
+        Pool.objects.count()
+
+
 def test_rows_are_locked_while_they_are_read_piece_by_piece() -> None:
     Pool.objects.bulk_create(Pool(provider=f"p{number}") for number in range(5))
     with transaction.atomic():
