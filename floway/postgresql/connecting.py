@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import gevent
 import psycopg
 from gevent import monkey
-from psycopg.pq import PipelineStatus
+from psycopg.pq import PipelineStatus, TransactionStatus
 
 from floway.postgresql import statements
 from floway.postgresql.statements import Statement, Values
@@ -35,6 +35,8 @@ class Connection(psycopg.Connection[Any]):
         """Have a statement sent with the next that is, before anything else that this connection is asked. See Statement."""
         if self._values is None:
             self._values = Values(self)  # not sooner: psycopg says how values go once it has made the connection
+        if not self.autocommit and not self._waiting and self.pgconn.transaction_status == TransactionStatus.IDLE:
+            self._waiting.append(Statement(self._values, "BEGIN", (), send_all))  # as psycopg does before its own
         statement = Statement(self._values, text, params, send_all)
         self._waiting.append(statement)
         return statement

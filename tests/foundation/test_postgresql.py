@@ -225,6 +225,17 @@ def test_what_waits_when_a_savepoint_is_given_up_is_never_sent() -> None:
     assert Pool.objects.count() == 2
 
 
+def test_without_autocommit_it_belongs_to_a_transaction_that_may_be_given_up() -> None:
+    add("one")
+    transaction.set_autocommit(False)
+    try:
+        assert sql.change("DELETE FROM accounts_pool", []) == 1
+        transaction.rollback()
+    finally:
+        transaction.set_autocommit(True)
+    assert Pool.objects.count() == 1
+
+
 def test_a_statement_is_prepared_once_whatever_the_size_of_its_numbers() -> None:
     for value in (1, 40_000, 3_000_000_000, None) * 5:
         sql.fetch("SELECT 1 FROM accounts_pool WHERE cursor = %s", [value])
