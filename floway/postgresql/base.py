@@ -12,7 +12,7 @@ import psycopg
 from django.db import OperationalError
 from django.db.backends.postgresql import base, schema
 from psycopg import IsolationLevel
-from psycopg.errors import FeatureNotSupported, InvalidSqlStatementName
+from psycopg.errors import FeatureNotSupported, InFailedSqlTransaction, InvalidSqlStatementName
 
 from floway.postgresql.connecting import Connection
 from floway.taking import TakesConnections
@@ -174,8 +174,11 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
         if self.connection is None or self._is_watched():
             super()._commit()  # type: ignore[misc] # the stubs leave it out
         else:
-            self._put("COMMIT")
+            asked = self._put("COMMIT")
             self._send_all()
+            if not asked.is_commit:
+                with self.wrap_database_errors:
+                    raise InFailedSqlTransaction("an error was passed over: nothing was committed")
 
     def _rollback(self) -> None:
         self._forget()

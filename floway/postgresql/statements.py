@@ -87,6 +87,11 @@ class Statement:
         """How many rows it gives or changes."""
         return int(self._sent().command_tuples or 0)
 
+    @property
+    def is_commit(self) -> bool:
+        """Did it commit? The server answers a COMMIT with ROLLBACK, and tells of no error, where one has come before."""
+        return bool(self._sent().command_status == b"COMMIT")
+
     def _sent(self) -> Any:
         if self._result is None:
             self.send_all()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import gevent
 import psycopg
 import pytest
-from django.db import DataError, IntegrityError, OperationalError, connection, transaction
+from django.db import DataError, IntegrityError, InternalError, OperationalError, connection, transaction
 from gevent import monkey
 from psycopg.errors import QueryCanceled
 from psycopg.pq import TransactionStatus
@@ -192,6 +193,17 @@ def test_what_is_deferred_is_told_outside_of_a_transaction_too() -> None:
     assert sql.fetch("SELECT id FROM one", []) == [(1,)]
     assert connection.connection is used
     execute("DROP TABLE one")
+
+
+def test_a_commit_tells_of_an_error_that_somebody_passed_over() -> None:
+    done: list[bool] = []
+    with pytest.raises(InternalError), transaction.atomic():
+        transaction.on_commit(lambda: done.append(True))
+        add("one")
+        with suppress(IntegrityError):
+            add("one").fetchall()
+    assert not done
+    assert not Pool.objects.exists()
 
 
 def test_a_server_that_goes_in_the_midst_of_them_is_told_of_and_leaves_nothing() -> None:
