@@ -131,6 +131,8 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
                 raise
 
     def _send_all(self) -> None:
+        if self.connection is None:
+            return  # nothing waits
         try:
             self.connection.send_all()
         except _STALE as stale:

@@ -248,6 +248,14 @@ def test_without_autocommit_it_belongs_to_a_transaction_that_may_be_given_up() -
     assert Pool.objects.count() == 1
 
 
+def test_what_was_never_sent_tells_nothing_once_the_connection_is_given_back() -> None:
+    with transaction.atomic():
+        added = add("one")
+        connection.close()
+    with pytest.raises(psycopg.InterfaceError):
+        added.fetchall()
+
+
 def test_a_statement_is_prepared_once_whatever_the_size_of_its_numbers() -> None:
     for value in (1, 40_000, 3_000_000_000, None) * 5:
         sql.fetch("SELECT 1 FROM accounts_pool WHERE cursor = %s", [value])
