@@ -80,6 +80,7 @@ class Statement:
         result = self._sent()
         self._transformer.set_pgresult(result)
         rows: list[Row] = self._transformer.load_rows(0, result.ntuples, tuple)
+        self._transformer.set_pgresult(None)  # which would be kept as long as the connection waits for its next
         return rows
 
     @property
