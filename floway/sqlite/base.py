@@ -28,6 +28,7 @@ from typing import Any
 from django.db import OperationalError
 from django.db.backends.sqlite3 import base
 from django.utils.dateparse import parse_datetime
+from gevent import monkey
 
 from floway.taking import TakesConnections
 
@@ -35,6 +36,9 @@ _write_lock = threading.Lock()
 _MOST_IDLE = 32
 _idle: dict[tuple[int, Any], list[Any]] = defaultdict(list)
 """Connections that nobody uses, by process and database file; the last one put back is the first one taken."""
+_GLANCE_SECONDS = 0.0002
+"""Between two tries for the lock of another process, during which this one stands still: it is held for some of these."""
+_stand_still = monkey.get_original("time", "sleep")
 _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.02
 
@@ -76,6 +80,8 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._holds_write_lock = False
+        self._patience = float(self.settings_dict["OPTIONS"].get("timeout", 5))
+        self._patiently = f"PRAGMA busy_timeout={round(self._patience * 1000)}"
         self.write_timeout = float(self.settings_dict["OPTIONS"].get("write_timeout", 30))
 
     def get_connection_params(self) -> dict[str, Any]:
@@ -155,7 +161,7 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
         try:
             for pause in _pauses():
                 try:
-                    self.run("BEGIN IMMEDIATE")
+                    self._begin()
                     return
                 except OperationalError as error:
                     if "locked" not in str(error) or time.monotonic() + pause > deadline:
@@ -164,6 +170,25 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
         except BaseException:
             self._release_write_lock()
             raise
+
+    def _begin(self) -> None:
+        """Ask for SQLite's write lock again and again for a moment; SQLite itself would sleep for milliseconds in between.
+
+        :raises OperationalError: another process has had it all the while.
+        """
+        until = time.monotonic() + self._patience
+        self.connection.execute("PRAGMA busy_timeout=0")
+        try:
+            while True:
+                try:
+                    self.run("BEGIN IMMEDIATE")
+                    return
+                except OperationalError as error:
+                    if "locked" not in str(error) or time.monotonic() > until:
+                        raise
+                _stand_still(_GLANCE_SECONDS)
+        finally:
+            self.connection.execute(self._patiently)
 
     def _set_autocommit(self, autocommit: bool) -> None:
         # A transaction of `atomic` is begun under autocommit: there is nothing to set again after it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from typing import Any
 
 import pytest
 from django.db import OperationalError, connection, connections, transaction
@@ -72,6 +73,25 @@ def test_a_lock_that_is_never_given_up_is_an_error_and_leaves_ours_free(monkeypa
     other.close()
     with transaction.atomic():
         ApiKey.objects.create(name="free again", provider="codex")
+
+
+def test_only_who_begins_to_write_looks_after_the_lock_itself() -> None:
+    """What else may find the file locked leaves the waiting to SQLite, before as after."""
+
+    def patience() -> int:
+        with connection.cursor() as cursor:
+            return int(cursor.execute("PRAGMA busy_timeout").fetchone()[0])
+
+    usual = patience()
+    with transaction.atomic():
+        assert patience() == usual == 20
+    other = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    wrapper: Any = connections["default"]
+    with pytest.raises(OperationalError, match="locked"):
+        wrapper._begin()
+    other.close()
+    assert patience() == usual
 
 
 def test_a_transaction_that_fails_or_loses_its_connection_frees_the_lock() -> None:
