@@ -36,6 +36,10 @@ class TakesConnections(Base):
         if self._thread_ident != threading.get_ident():
             super().validate_thread_sharing()
 
+    def is_watched(self: Any) -> bool:
+        """Does somebody look on at what is executed? Then it goes through Django's cursors."""
+        return bool(self.execute_wrappers or self.force_debug_cursor)
+
     def run(self: Any, statement: str, params: Sequence[Any] | None = None) -> Any:
         """Execute it; a cursor of the driver's own, which costs a tenth of Django's, unless somebody looks on.
 
@@ -43,7 +47,7 @@ class TakesConnections(Base):
         """
         if self.connection is None:
             self.ensure_connection()
-        if self.execute_wrappers or self.force_debug_cursor:
+        if self.is_watched():
             watched = self.cursor()
             watched.execute(statement, params)
             return watched

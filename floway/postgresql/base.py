@@ -109,7 +109,7 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
 
     def run_later(self, statement: str, params: Sequence[Any]) -> Any:
         """With the next that is not, or as the transaction ends. See TakesConnections."""
-        if not self.in_atomic_block or self._is_watched():
+        if not self.in_atomic_block or self.is_watched():
             return self.run(statement, params)
         if self.needs_rollback:
             self.validate_no_broken_transaction()
@@ -118,10 +118,6 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
     def run_waiting(self) -> None:
         """See TakesConnections."""
         self._send_all()
-
-    def _is_watched(self) -> bool:
-        """Does somebody look on who sees what goes through Django's cursors?"""
-        return bool(self.execute_wrappers or self.force_debug_cursor)
 
     def _put(self, statement: str, params: Sequence[Any] | None = None) -> Any:
         try:
@@ -167,13 +163,13 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
 
     def _start_transaction_under_autocommit(self) -> None:
         """By a statement of ours, as Django does for SQLite: switching psycopg there and back costs as much as one."""
-        if self._is_watched():
+        if self.is_watched():
             self.run("BEGIN")
         else:
             self._put("BEGIN")
 
     def _commit(self) -> None:
-        if self.connection is None or self._is_watched():
+        if self.connection is None or self.is_watched():
             super()._commit()  # type: ignore[misc] # the stubs leave it out
         else:
             asked = self._put("COMMIT")
