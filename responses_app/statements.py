@@ -23,6 +23,16 @@ Tells = Callable[[], _T]
 _ASKED_AT_ONCE = 500
 _IGNORE = "ON CONFLICT DO NOTHING"
 
+def _locking(how: str) -> str:
+    """The end of a SELECT that locks rows. SQLite's writers come one by one and lock none."""
+    return "" if connection.vendor == "sqlite" else f" FOR {how}"
+
+
+def _lock_conversation(conversation_id: int, how: str) -> None:
+    if locking := _locking(how):
+        sql.fetch(f"SELECT 1 FROM {sql.shape(Conversation).table} WHERE id = %s{locking}", [conversation_id])
+
+
 # --- what a turn stands on --------------------------------------------------------------------------------------------------
 
 
@@ -195,13 +205,12 @@ def rename_window(conversation_id: int, name: str) -> int:
 def _hold() -> str:
     snapshot, conversation = sql.shape(Snapshot).table, sql.shape(Conversation).table
     # A turn that settles locks the conversation, then the snapshot. So does this: who is too late for the window has the
-    # snapshot locked all the same, and draws a number from the conversation next. SQLite's writers come one by one.
-    lock = "" if connection.vendor == "sqlite" else " FOR NO KEY UPDATE"
+    # snapshot locked all the same, and draws a number from the conversation next.
     return (
         f"UPDATE {snapshot} SET continued_by_id = (SELECT id FROM {sql.shape(Exchange).table} WHERE request_id = %s),"
         f" continued_until = {sql.moment()}"
         f" WHERE id = %s AND (continued_by_id IS NULL OR continued_until < {sql.moment()})"
-        f" AND conversation_id = (SELECT id FROM {conversation} WHERE id = %s{lock})"
+        f" AND conversation_id = (SELECT id FROM {conversation} WHERE id = %s{_locking('NO KEY UPDATE')})"
     )
 
 
@@ -315,10 +324,9 @@ def note_delivery(exchange: Exchange) -> None:
 def _stands() -> str:
     snapshot, conversation = sql.shape(Snapshot).table, sql.shape(Conversation).table
     # A purge takes the conversation's key away, so it waits for whoever refers to that; turns that settle there do not.
-    lock = "" if connection.vendor == "sqlite" else " FOR KEY SHARE OF c"
     return (
         f"SELECT 1 FROM {snapshot} s JOIN {conversation} c ON c.id = s.conversation_id"
-        f" WHERE s.id = %s AND c.purge_id IS NULL{lock}"
+        f" WHERE s.id = %s AND c.purge_id IS NULL{_locking('KEY SHARE OF c')}"
     )
 
 
@@ -329,14 +337,12 @@ def stands(snapshot_id: int) -> bool:
 
 def refer(conversation_id: int) -> None:
     """Lock a conversation as a row that refers to it does at the commit: against whoever clears it away."""
-    if connection.vendor != "sqlite":
-        sql.fetch(f"SELECT 1 FROM {sql.shape(Conversation).table} WHERE id = %s FOR KEY SHARE", [conversation_id])
+    _lock_conversation(conversation_id, "KEY SHARE")
 
 
 def is_settled(conversation_id: int, response_id: str) -> bool:
     """Did a commit come through of which only the answer was lost? Waits for it, where it may still be under way."""
-    if connection.vendor != "sqlite":
-        sql.fetch(f"SELECT 1 FROM {sql.shape(Conversation).table} WHERE id = %s FOR NO KEY UPDATE", [conversation_id])
+    _lock_conversation(conversation_id, "NO KEY UPDATE")
     return bool(sql.fetch(f"SELECT 1 FROM {sql.shape(Snapshot).table} WHERE response_id = %s", [response_id]))
 
 
