@@ -112,7 +112,7 @@ def settle(claim: Claim, outcome: Outcome) -> None:
             conversing.advance(outcome.joined, outcome.response_id, [*outcome.items[outcome.joined.tip.length :], *output])
         if outcome.learnt is not None:
             outcome.learnt.write(exchange.finished_at or exchange.started_at)
-        if exchange.api_key.has_budgets and has_ended():
+        if has_ended():
             limits.ended(exchange)
 
 
