@@ -23,6 +23,7 @@ Tells = Callable[[], _T]
 _ASKED_AT_ONCE = 500
 _IGNORE = "ON CONFLICT DO NOTHING"
 
+
 def _locking(how: str) -> str:
     """The end of a SELECT that locks rows. SQLite's writers come one by one and lock none."""
     return "" if connection.vendor == "sqlite" else f" FOR {how}"

@@ -49,3 +49,27 @@ class Writer(threading.Thread):
         """Wait for its end. :raises AssertionError: it did not end well."""
         self.join(10)
         assert (self.is_alive(), self.failure) == (False, None)
+
+
+class Holder(Writer):
+    """Does its work, and keeps what that has locked until it is told to let go."""
+
+    def __init__(self, work: Callable[[], Any]) -> None:
+        self._began, self._may_end = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            work()
+            self._began.set()
+            assert self._may_end.wait(10)
+
+        super().__init__(hold)
+
+    def hold(self) -> None:
+        """Returns once it has locked."""
+        self.start()
+        assert self._began.wait(10), self.failure
+
+    def let_go(self) -> None:
+        """Returns once it has ended."""
+        self._may_end.set()
+        self.finish()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -23,7 +22,7 @@ from responses_app.models import BackgroundResponse, Conversation, Exchange, Nam
 from responses_app.pacing import Pace
 from tests.console import people, rows
 from tests.console.pages import budgets
-from tests.fakes.writer import Writer
+from tests.fakes.writer import Holder, Writer
 from tests.responses_app.test_windows import Line
 
 pytestmark = [
@@ -133,23 +132,13 @@ def test_who_takes_an_item_out_locks_the_line_in_which_its_conversation_stands_n
     named = conversing.create(line.key, [], {}, NOW)
     item = identified(content.expand(tip), named.public_id)[0]
     before = Conversation.objects.filter(pk=named.tip.conversation_id)
-    began, may_end = threading.Event(), threading.Event()
-
-    def moves_it() -> None:
-        before.update(last_used_at=NOW)
-        NamedConversation.objects.update(tip=tip)
-        began.set()
-        assert may_end.wait(10)
-
-    moving = Writer(moves_it)
+    moving = Holder(lambda: (before.update(last_used_at=NOW), NamedConversation.objects.update(tip=tip)))
     with waiting_for_me(lambda: conversing.remove(line.key.pk, named.public_id, item["id"])) as removing:
         assert statements.touch(tip.conversation_id, None, NOW, None, opens_window=False)() == 0
-        moving.start()
-        assert began.wait(10)
+        moving.hold()
         removing.start()
         removing.wait_until_it_waits()
-        may_end.set()
-        moving.finish()
+        moving.let_go()
         removing.wait_until_it_waits(on_me=True)
         assert NamedConversation.objects.select_for_update().get().tip == tip
     assert len(conversing.items(conversing.find(line.key.pk, named.public_id))) == 1

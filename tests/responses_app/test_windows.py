@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -18,7 +17,7 @@ from floway.wire.fold import Terminal
 from responses_app import claims, settling, statements
 from responses_app.models import Conversation, Exchange, Snapshot
 from responses_app.settling import Outcome
-from tests.fakes.writer import Writer
+from tests.fakes.writer import Holder, Writer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -243,22 +242,14 @@ def test_who_comes_too_late_for_a_window_stands_in_nobodys_way_who_settles_there
     line.turn("r1")
     holder, parent = line.claim("r1"), Snapshot.objects.filter(pk=line.snapshots["r1"].pk)
     Snapshot.objects.update(continued_until=NOW - timedelta(days=9000))
-    began, may_end = threading.Event(), threading.Event()
-
-    def takes_over() -> None:
-        parent.update(continued_until=datetime.now(UTC) + timedelta(hours=1))
-        began.set()
-        assert may_end.wait(10)
-
-    taking, late = Writer(takes_over), Writer(lambda: line.claim("r1"))
+    taking = Holder(lambda: parent.update(continued_until=datetime.now(UTC) + timedelta(hours=1)))
+    late = Writer(lambda: line.claim("r1"))
     with transaction.atomic():
         assert statements.touch(holder.conversation.pk, None, NOW, None, opens_window=False)() == 0
-        taking.start()
-        assert began.wait(10)
+        taking.hold()
         late.start()
         late.wait_until_it_waits()
-        may_end.set()
-        taking.finish()
+        taking.let_go()
         late.wait_until_it_waits(on_me=True)
         assert claims.keep(holder)() == 0
     late.finish()
