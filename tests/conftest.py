@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
+from django.utils import timezone
 from hypothesis import settings
 
 from tests.fakes import environment
@@ -88,7 +90,21 @@ def door(transactional_db: None) -> Iterator[Door]:
 
     opened = Door(application)
     yield opened
+    _end_what_is_made_in_the_background()
     opened.close()
+
+
+def _end_what_is_made_in_the_background() -> None:
+    """Whatever a test began has ended with it: it would write while the tables are emptied."""
+    from responses_app import background
+    from responses_app.models import BackgroundResponse
+
+    running = [thread for thread in threading.enumerate() if thread.name.startswith("background-")]
+    for row in BackgroundResponse.objects.live() if running else ():
+        background.cancel(row, timezone.now())
+    for thread in running:
+        thread.join(10)
+        assert not thread.is_alive(), "a background response did not end"
 
 
 @pytest.fixture

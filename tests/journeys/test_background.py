@@ -22,15 +22,6 @@ from tests.fakes.caller import Caller, Event, Reply, text_of, turn
 from tests.fakes.upstream import FakeUpstream
 
 
-@pytest.fixture(autouse=True)
-def none_left(gateway: Gateway, settings: LazySettings) -> Iterator[None]:
-    """Whatever a test began has ended with it."""
-    yield
-    for row in BackgroundResponse.objects.live():
-        background.cancel(row, timezone.now())
-    until(lambda: background._slots._value == settings.FLOWAY_BACKGROUND_PER_WORKER)
-
-
 def until(found: Any, seconds: float = 10) -> Any:
     ends = time.monotonic() + seconds
     while not (value := found()):
