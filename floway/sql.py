@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
-from operator import attrgetter
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
@@ -27,6 +27,7 @@ Row = tuple[Any, ...]
 Convert = Callable[[Any], Any]
 M = TypeVar("M", bound=models.Model)
 _Field = Any
+_Plan = tuple[list[int], list[tuple[int, Convert]], list[tuple[int, Callable[[], Any]]]]
 
 _ROWS_AT_ONCE = 500
 """Of an INSERT: SQLite takes some 32,000 values a statement."""
@@ -93,7 +94,9 @@ def _on_sqlite() -> bool:
     return bool(connection.vendor == "sqlite")
 
 
+@lru_cache(maxsize=1024)
 def _text_of(value: datetime) -> str:
+    """A turn writes the same few moments into several rows."""
     if value.tzinfo is not UTC:
         value = value.astimezone(UTC)
     return value.isoformat(" ")[:-6]  # less +00:00
@@ -113,7 +116,7 @@ class Shape(Generic[M]):
         self._names = [field.attname for field in fields]
         self._key = next(place for place, field in enumerate(fields) if field.primary_key)
         self._readers = [(place, read) for place, field in enumerate(fields) if (read := _reader(field)) is not None]
-        self._get = attrgetter("_state", *(field.attname for field in written))  # of one name it would give no tuple
+        self._get = itemgetter(*(field.attname for field in written))
         self._getters = [(place, get) for place, field in enumerate(written) if (get := _getter(field)) is not None]
         self._writers = {place: write for place, field in enumerate(written) if (write := _writer(field)) is not None}
         self._places = {field.attname: place for place, field in enumerate(written)}
@@ -123,6 +126,7 @@ class Shape(Generic[M]):
         self._blank |= {field.attname: _without_default(field.get_default()) for field in written if not _is_made(field)}
         self._made = [(field.attname, field.default) for field in written if _is_made(field)]
         self._each = places(len(written))
+        self._plan = cache(self._planned)
         self._statements: dict[tuple[int, str, str], str] = {}
 
     def columns(self, alias: str) -> str:
@@ -163,7 +167,7 @@ class Shape(Generic[M]):
 
     def values(self, instance: M) -> list[Any]:
         """What stands in the columns `written`, as the database takes it."""
-        _, *values = self._get(instance)
+        values = list(self._get(instance.__dict__))
         for place, get in self._getters:
             values[place] = get(instance)
         return self._written(values)
@@ -173,16 +177,24 @@ class Shape(Generic[M]):
 
         :raises TypeError: there is no such field.
         """
+        places, writers, makers = self._plan(tuple(given))
         values = self._usual.copy()
-        for place, make in self._makers:
+        for place, value in zip(places, given.values(), strict=True):
+            values[place] = value
+        for place, write in writers:
+            if values[place] is not None:
+                values[place] = write(values[place])
+        for place, make in makers:
             values[place] = make()
-        for name, value in given.items():
-            place = self._places.get(name, -1)
-            if place < 0:
-                raise TypeError(f"{self.model.__name__} has no {name}")
-            write = self._writers.get(place)
-            values[place] = value if write is None or value is None else write(value)
         return values
+
+    def _planned(self, names: tuple[str, ...]) -> _Plan:
+        """Where values of these names go, how they are written, and what is made beside them."""
+        if unknown := set(names) - self._places.keys():
+            raise TypeError(f"{self.model.__name__} has no {', '.join(sorted(unknown))}")
+        places = [self._places[name] for name in names]
+        writers = [(place, self._writers[place]) for place in places if place in self._writers]
+        return places, writers, [(place, make) for place, make in self._makers if place not in places]
 
     def _written(self, values: list[Any]) -> list[Any]:
         """As the database takes them, in place."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from datetime import datetime
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -72,7 +73,7 @@ def scope_digest(claim: IdentityClaim) -> bytes:
     return lookup_hash("scope", *(part.encode() for step in claim.scope for part in (step.kind, step.id)))
 
 
-def begun(api_key: ApiKey, identity: IdentityClaim, scope: bytes) -> Conversation:
+def begun(api_key: ApiKey, identity: IdentityClaim, scope: bytes, now: datetime) -> Conversation:
     """A conversation of the claimed scope, not saved, in which nothing was said. :param scope: its digest."""
     return sql.shape(Conversation).new(
         api_key_id=api_key.pk,
@@ -80,6 +81,8 @@ def begun(api_key: ApiKey, identity: IdentityClaim, scope: bytes) -> Conversatio
         scope_digest=scope,
         scope=[{"kind": step.kind, "id": step.id} for step in identity.scope],
         note=identity.note,
+        created_at=now,
+        last_used_at=now,
     )
 
 
@@ -137,7 +140,7 @@ def _claim(
     api_key: ApiKey, identity: IdentityClaim, continued: Snapshot | None, exchange: Exchange, found: Known | None
 ) -> tuple[Claim, sql.Asked]:
     """The claim, and the statement that has written its exchange, which may not have been sent yet."""
-    conversation, is_first = _conversation(api_key, identity, found)
+    conversation, is_first = _conversation(api_key, identity, found, exchange.started_at)
     sql.relate(exchange, conversation=conversation, continued=continued)
     stated, own = identity.window, continued
     if continued is None or continued.conversation_id != conversation.pk:
@@ -159,12 +162,14 @@ def _claim(
     return Claim(exchange, conversation, exchange.generation, opaque, is_first, holds, standing), added
 
 
-def _conversation(api_key: ApiKey, identity: IdentityClaim, found: Known | None) -> tuple[Conversation, bool]:
+def _conversation(
+    api_key: ApiKey, identity: IdentityClaim, found: Known | None, now: datetime
+) -> tuple[Conversation, bool]:
     """The claimed conversation, and whether it is new; then its recall key is registered too."""
     digest = scope_digest(identity) if found is None or found.recalled else found.scope
     if found is not None and found.conversation is not None and _is_of(found.conversation, api_key, digest):
         return found.conversation, False
-    made = begun(api_key, identity, digest)
+    made = begun(api_key, identity, digest, now)
     if not statements.add_conversation(made):
         # Another request made it at the same time; its row is the one.
         there = statements.conversation(api_key.pk, api_key.provider, digest)

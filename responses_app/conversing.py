@@ -72,7 +72,7 @@ def create(key: ApiKey, items: list[JSON], metadata: JSONObject, now: datetime) 
     identity = registry.get(key.provider).identify(request, None, None, now, secrets.token_bytes)
     sealed = _sealed(public_id, metadata, items)
     with transaction.atomic():
-        conversation = claims.begun(key, identity, claims.scope_digest(identity))
+        conversation = claims.begun(key, identity, claims.scope_digest(identity), now)
         conversation.save(force_insert=True)
         place = content.extend(conversation.pk, content.origin(conversation.pk, stored=True), [], stored=True, issuer=None)
         tip = _snapshot(key.pk, conversation.pk, place, generation=0)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any, TypeVar
 
@@ -412,9 +412,11 @@ class Sealed:
 def add_items(conversation_id: int, items: Sequence[Sealed]) -> Tells[dict[bytes, int]]:
     """Insert those that the conversation has not yet; tells the keys of all, by digest."""
     shape = sql.shape(Item)
-    distinct = {item.digest: item for item in items}
+    distinct, now = {item.digest: item for item in items}, datetime.now(UTC)
     rows = [
-        shape.row(conversation_id=conversation_id, digest=item.digest, sealed=item.sealed, credential_id=item.issuer)
+        shape.row(
+            conversation_id=conversation_id, digest=item.digest, sealed=item.sealed, credential_id=item.issuer, created_at=now
+        )
         for item in distinct.values()
     ]
     added = shape.add(rows, _IGNORE, returning="digest, id")
