@@ -3,8 +3,8 @@
 Django's backend as it is, with one change that matters: a write transaction first takes a lock of this process, then asks
 SQLite for its own with BEGIN IMMEDIATE, again and again until `write_timeout`. Under cooperative workers a greenlet that yields
 between BEGIN and COMMIT would otherwise leave a second one blocking the whole process inside SQLite, the first among the
-blocked. So the wait for other greenlets is on a lock that yields, `busy_timeout` is short (20 ms: another process's lock stalls
-the worker for that long; it is that of many turns), and the wait for other processes sleeps outside of SQLite.
+blocked. So the wait for other greenlets is on a lock that yields, another process's lock stalls this one for 20 ms at most (it is
+that of many turns), and what is waited beyond that is slept outside of SQLite.
 
 Nothing inside a write transaction may yield: no network, no logging to a pipe, no sleep.
 
@@ -20,10 +20,10 @@ import sqlite3
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, TypeVar
 
 from django.db import OperationalError
 from django.db.backends.sqlite3 import base
@@ -32,12 +32,13 @@ from gevent import monkey
 
 from floway.taking import TakesConnections
 
+T = TypeVar("T")
 _write_lock = threading.Lock()
 _MOST_IDLE = 32
 _idle: dict[tuple[int, Any], list[Any]] = defaultdict(list)
 """Connections that nobody uses, by process and database file; the last one put back is the first one taken."""
 _GLANCE_SECONDS = 0.0002
-"""Between two tries for the lock of another process, during which this one stands still: it is held for some of these."""
+"""Between two tries for what another process has locked, during which this one stands still: it is held for some of these."""
 _stand_still = monkey.get_original("time", "sleep")
 _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.02
@@ -47,8 +48,36 @@ _LONGEST_PAUSE = 0.02
 sqlite3.register_converter("datetime", lru_cache(maxsize=4096)(base.decoder(parse_datetime)))
 
 
+def _in_time(seconds: float, connection: sqlite3.Connection, execute: Callable[[], T]) -> T:
+    """What `execute` gives, tried again and again while another process has locked the file: SQLite would sleep for milliseconds.
+
+    :raises sqlite3.OperationalError: it was locked for so many seconds, or this connection is in a transaction.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return execute()
+        except sqlite3.OperationalError as error:
+            if not _is_locked(error) or connection.in_transaction or time.monotonic() > until:
+                raise
+        _stand_still(_GLANCE_SECONDS)
+
+
+def _is_locked(error: Exception) -> bool:
+    return "locked" in str(error)
+
+
 class Cursor(base.SQLiteCursorWrapper):
-    """Django's, which remembers what it has made of a statement: a turn's are always the same."""
+    """Django's, which remembers what it has made of a statement: a turn's are always the same.
+
+    :param patience: seconds that it waits for another process's lock.
+    """
+
+    patience = 0.0
+
+    def execute(self, query: str, params: Any = None) -> Any:
+        """See Django's."""
+        return _in_time(self.patience, self.connection, partial(super().execute, query, params))
 
     def convert_query(self, query: str, *, param_names: Any = None) -> str:
         """See Django's."""
@@ -81,7 +110,6 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
         super().__init__(*args, **kwargs)
         self._holds_write_lock = False
         self._patience = float(self.settings_dict["OPTIONS"].get("timeout", 5))
-        self._patiently = f"PRAGMA busy_timeout={round(self._patience * 1000)}"
         self.write_timeout = float(self.settings_dict["OPTIONS"].get("write_timeout", 30))
 
     def get_connection_params(self) -> dict[str, Any]:
@@ -91,28 +119,35 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
         return params
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        """A new one; another process that holds the file is waited for."""
+        """A new one, in which SQLite itself does not wait; another process that holds the file is waited for."""
         deadline = time.monotonic() + self.write_timeout
         for pause in _pauses():
             try:
-                return super().get_new_connection(conn_params)
+                opened = super().get_new_connection(conn_params)
+                opened.execute("PRAGMA busy_timeout=0")
+                return opened
             except sqlite3.OperationalError as error:
-                if "locked" not in str(error) or time.monotonic() + pause > deadline:
+                if not _is_locked(error) or time.monotonic() + pause > deadline:
                     raise
             time.sleep(pause)
         raise AssertionError("pauses never end")
 
     def create_cursor(self, name: str | None = None) -> Any:
         """One of ours."""
-        return self.connection.cursor(factory=Cursor)
+        cursor = self.connection.cursor(factory=Cursor)
+        cursor.patience = self._patience
+        return cursor
 
     def run_unwatched(self, statement: str, params: Sequence[Any] | None) -> Any:
         """See TakesConnections."""
+        query = _with_question_marks(statement)
         try:
-            return self.connection.execute(_with_question_marks(statement), params or ())
-        except sqlite3.Error:
+            return self.connection.execute(query, params or ())
+        except sqlite3.Error as error:
             with self.wrap_database_errors:
-                raise
+                if not _is_locked(error):
+                    raise
+                return _in_time(self._patience, self.connection, partial(self.connection.execute, query, params or ()))
 
     def run_later(self, statement: str, params: Sequence[Any]) -> Any:
         """At once, and its rows are read at once: nothing can be committed while a statement has some left."""
@@ -161,34 +196,15 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
         try:
             for pause in _pauses():
                 try:
-                    self._begin()
+                    self.run("BEGIN IMMEDIATE")
                     return
                 except OperationalError as error:
-                    if "locked" not in str(error) or time.monotonic() + pause > deadline:
+                    if not _is_locked(error) or time.monotonic() + pause > deadline:
                         raise
                 time.sleep(pause)
         except BaseException:
             self._release_write_lock()
             raise
-
-    def _begin(self) -> None:
-        """Ask for SQLite's write lock again and again for a moment; SQLite itself would sleep for milliseconds in between.
-
-        :raises OperationalError: another process has had it all the while.
-        """
-        until = time.monotonic() + self._patience
-        self.connection.execute("PRAGMA busy_timeout=0")
-        try:
-            while True:
-                try:
-                    self.run("BEGIN IMMEDIATE")
-                    return
-                except OperationalError as error:
-                    if "locked" not in str(error) or time.monotonic() > until:
-                        raise
-                _stand_still(_GLANCE_SECONDS)
-        finally:
-            self.connection.execute(self._patiently)
 
     def _set_autocommit(self, autocommit: bool) -> None:
         # A transaction of `atomic` is begun under autocommit: there is nothing to set again after it.

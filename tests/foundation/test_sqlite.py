@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from typing import Any
 
 import pytest
 from django.db import OperationalError, connection, connections, transaction
 
 from accounts.models import ApiKey
+from floway import sql
+from floway.sqlite import base
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -75,23 +76,45 @@ def test_a_lock_that_is_never_given_up_is_an_error_and_leaves_ours_free(monkeypa
         ApiKey.objects.create(name="free again", provider="codex")
 
 
-def test_only_who_begins_to_write_looks_after_the_lock_itself() -> None:
-    """What else may find the file locked leaves the waiting to SQLite, before as after."""
-
-    def patience() -> int:
-        with connection.cursor() as cursor:
-            return int(cursor.execute("PRAGMA busy_timeout").fetchone()[0])
-
-    usual = patience()
-    with transaction.atomic():
-        assert patience() == usual == 20
+@pytest.mark.parametrize("looked_on", [True, False])
+def test_a_write_outside_of_a_transaction_looks_again_and_again_for_the_lock(
+    monkeypatch: pytest.MonkeyPatch, looked_on: bool
+) -> None:
+    key = ApiKey.objects.create(name="before", provider="codex")
     other = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    wrapper: Any = connections["default"]
-    with pytest.raises(OperationalError, match="locked"):
-        wrapper._begin()
+    glances: list[float] = []
+
+    def glance(seconds: float) -> None:
+        glances.append(seconds)
+        if len(glances) == 3:
+            other.execute("COMMIT")
+
+    monkeypatch.setattr(base, "_stand_still", glance)
+    monkeypatch.setattr(connections["default"], "_patience", 60.0)
+    if looked_on:
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE accounts_apikey SET name = %s WHERE id = %s", ["after", key.pk])
+    else:
+        sql.change("UPDATE accounts_apikey SET name = %s WHERE id = %s", ["after", key.pk])
     other.close()
-    assert patience() == usual
+    assert len(glances) == 3
+    assert ApiKey.objects.get().name == "after"
+
+
+def test_who_is_patient_no_longer_is_told_that_the_file_is_locked(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    connection.ensure_connection()
+    monkeypatch.setattr(connections["default"], "_patience", 0.0)
+    with pytest.raises(OperationalError, match="locked"):
+        ApiKey.objects.update(name="never")
+    other.close()
+
+
+def test_sqlite_itself_never_makes_the_process_wait() -> None:
+    with connection.cursor() as cursor:
+        assert cursor.execute("PRAGMA busy_timeout").fetchone() == (0,)
 
 
 def test_a_transaction_that_fails_or_loses_its_connection_frees_the_lock() -> None:
