@@ -162,9 +162,7 @@ def _claim(
     return Claim(exchange, conversation, exchange.generation, opaque, is_first, holds, standing), added
 
 
-def _conversation(
-    api_key: ApiKey, identity: IdentityClaim, found: Known | None, now: datetime
-) -> tuple[Conversation, bool]:
+def _conversation(api_key: ApiKey, identity: IdentityClaim, found: Known | None, now: datetime) -> tuple[Conversation, bool]:
     """The claimed conversation, and whether it is new; then its recall key is registered too."""
     digest = scope_digest(identity) if found is None or found.recalled else found.scope
     if found is not None and found.conversation is not None and _is_of(found.conversation, api_key, digest):

@@ -132,9 +132,8 @@ def _touch(claim: Claim, outcome: Outcome, *, opens_window: bool) -> Tells[int |
     comes_first = elsewhere is not None and elsewhere.conversation_id < claim.conversation.pk
     if elsewhere is not None and comes_first and not statements.stands(elsewhere.pk):
         raise Purged
-    current = statements.touch(
-        claim.conversation.pk, exchange.credential_id, exchange.started_at, remembered, opens_window=opens_window
-    )
+    used_at = None if claim.is_first else exchange.started_at  # it was made with that
+    current = statements.touch(claim.conversation.pk, exchange.credential_id, used_at, remembered, opens_window=opens_window)
     if elsewhere is not None and not comes_first and not statements.stands(elsewhere.pk):
         raise Purged
     return current

@@ -348,8 +348,9 @@ def is_settled(conversation_id: int, response_id: str) -> bool:
 
 
 @cache
-def _touch(*, remembers: bool, opens: bool) -> str:
-    sets = ["credential_id = %s", "last_used_at = %s"]
+def _touch(*, uses: bool, remembers: bool, opens: bool) -> str:
+    sets = ["credential_id = %s"]
+    sets += ["last_used_at = %s"] if uses else []
     sets += ["latest_note = %s"] if remembers else []
     sets += ["generation = next_generation", "next_generation = next_generation + 1", "opaque_window = NULL"] if opens else []
     return (
@@ -358,16 +359,19 @@ def _touch(*, remembers: bool, opens: bool) -> str:
 
 
 def touch(
-    conversation_id: int, credential_id: int | None, now: datetime, note: JSON | None, *, opens_window: bool
+    conversation_id: int, credential_id: int | None, used_at: datetime | None, note: JSON | None, *, opens_window: bool
 ) -> Tells[int | None]:
     """Write what a conversation remembers of a turn; tells its current window's number. Locks the row.
 
+    :param used_at: None leaves it as it is, and two indexes with it.
     :param opens_window: a compaction: roots of the conversation run in a new window from now on.
     :returns: tells None where it was purged: nothing was written.
     """
-    values: list[Any] = [credential_id, sql.timestamp(now)]
+    values: list[Any] = [credential_id]
+    values += [] if used_at is None else [sql.timestamp(used_at)]
     values += [conversation_id] if note is None else [dumps(note).decode(), conversation_id]
-    asked = sql.later(_touch(remembers=note is not None, opens=opens_window), values)
+    statement = _touch(uses=used_at is not None, remembers=note is not None, opens=opens_window)
+    asked = sql.later(statement, values)
     return lambda: next((int(generation) for (generation,) in asked.fetchall()), None)
 
 
