@@ -36,7 +36,7 @@ from responses_app import answers, capturing, claims, content, end_users, limits
 from responses_app.acceptance import Call, CallerLeft, confirm, stand, validated
 from responses_app.claims import Claim, LostRace
 from responses_app.clock import Clock
-from responses_app.dispatching import Dispatcher, error_of
+from responses_app.dispatching import Begun, Dispatcher, error_of
 from responses_app.models import Exchange
 from responses_app.preparing import Preparation, refused, seeded
 from responses_app.provenance import issuers_of
@@ -86,7 +86,7 @@ class Turn:
         self._began = clock.monotonic()
         self._deadline = self._began + seconds
         self._claim: Claim | None = None
-        self._learnt: settling.Learnt | None = None
+        self._begun: Begun | None = None
         self._kept = False
         self.official_headers: tuple[HeaderLine, ...] = ()
         self.official_events: tuple[JSONObject, ...] = ()
@@ -176,16 +176,23 @@ class Turn:
             deadline=self._deadline,
             capture=self._capture,
         )
-        begun = dispatcher.send(candidates)
+        self._begun = begun = dispatcher.send(candidates)
+        self._answered_at = self.clock.now()
         self._held: Held = begun.held
         self._held_back = begun.answer
         self.official_headers = begun.notes.for_official_callers
         self.official_events = begun.notes.events_for_official_callers
-        assert self._claim is not None  # noqa: S101 - a turn is sent after it is claimed
-        self._learnt = settling.Learnt(
+
+    @property
+    def _learnt(self) -> settling.Learnt | None:
+        """What the head of an answer that has begun told; read when it is written, not before the caller's first byte."""
+        begun, claim = self._begun, self._claim
+        if begun is None or claim is None:
+            return None
+        return settling.Learnt(
             credential_id=begun.held.account.credential_id,
-            conversation_id=self._claim.conversation.pk,
-            quota=self.provider.quota(self._held_back.upstream.headers, self.clock.now()),
+            conversation_id=claim.conversation.pk,
+            quota=self.provider.quota(begun.answer.upstream.headers, self._answered_at),
             keepsake=begun.notes.keepsake,
         )
 

@@ -3,8 +3,8 @@
 Django's backend as it is, with one change that matters: a write transaction first takes a lock of this process, then asks
 SQLite for its own with BEGIN IMMEDIATE, again and again until `write_timeout`. Under cooperative workers a greenlet that yields
 between BEGIN and COMMIT would otherwise leave a second one blocking the whole process inside SQLite, the first among the
-blocked. So the wait for other greenlets is on a lock that yields, another process's lock stalls this one for 20 ms at most (it is
-that of many turns), and what is waited beyond that is slept outside of SQLite.
+blocked. So the wait for other greenlets is on a lock that yields, another process's lock stalls this one for 20 ms at most (it
+is that of many turns), and what is waited beyond that is slept outside of SQLite.
 
 Nothing inside a write transaction may yield: no network, no logging to a pipe, no sleep.
 
@@ -49,7 +49,7 @@ sqlite3.register_converter("datetime", lru_cache(maxsize=4096)(base.decoder(pars
 
 
 def _in_time(seconds: float, connection: sqlite3.Connection, execute: Callable[[], T]) -> T:
-    """What `execute` gives, tried again and again while another process has locked the file: SQLite would sleep for milliseconds.
+    """What `execute` gives, tried again and again while another process has the lock: SQLite would sleep for milliseconds.
 
     :raises sqlite3.OperationalError: it was locked for so many seconds, or this connection is in a transaction.
     """
