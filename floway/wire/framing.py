@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Protocol
 
 _LONGEST_LINE = 16 * 1024
-_PLAIN_SIZE = re.compile(rb"([0-9a-fA-F]{1,8})\r\n")
+_MOST_DIGITS = 8
+_PLAIN_SIZE = re.compile(rb"[0-9a-fA-F]+")
 
 
 class BrokenFraming(ValueError):
@@ -84,13 +86,13 @@ class ChunkedBody:
         if self._held:
             data, self._held = self._held + data, b""
         out: list[bytes] = []
-        position = 0
+        position, looked = 0, False
         while position < len(data):
             if self.done:
                 self.overran = True
                 break
-            if not (self._left or self._after_chunk or self._in_trailers):
-                position = _whole_chunks(data, position, out)
+            if not (looked or self._left or self._after_chunk or self._in_trailers):
+                position, looked = _whole_chunks(data, position, out), True  # once: it looks through all that came
                 if position == len(data):
                     break
             if self._left:
@@ -122,7 +124,7 @@ class ChunkedBody:
             self._after_chunk = False
         else:
             size = line.partition(b";")[0].strip()
-            if not size or len(size) > 8 or not all(c in b"0123456789abcdefABCDEF" for c in size):
+            if len(size) > _MOST_DIGITS or not _PLAIN_SIZE.fullmatch(size):
                 raise BrokenFraming("a chunk size that is none")
             self._left = int(size, 16)
             self._in_trailers = self._left == 0
@@ -130,12 +132,17 @@ class ChunkedBody:
 
 def _whole_chunks(data: bytes, position: int, out: list[bytes]) -> int:
     """Takes chunks as nearly everybody writes them while they are there in full; returns where the next begins."""
-    size_at = _PLAIN_SIZE.match
-    while (said := size_at(data, position)) is not None:
-        start = said.end()
-        end = start + int(said[1], 16)
-        if end == start or data[end : end + 2] != b"\r\n":
+    parts = data[position:].split(b"\r\n")
+    parts.pop()  # whose end is still to come
+    for line, piece in zip(parts[::2], parts[1::2]):  # noqa: B905 - the last size may wait for its chunk
+        if not piece or len(line) > _MOST_DIGITS or _plain_size(line) != len(piece):
             break
-        out.append(data[start:end])
-        position = end + 2
+        out.append(piece)
+        position += len(line) + len(piece) + 4
     return position
+
+
+@lru_cache(maxsize=1024)
+def _plain_size(line: bytes) -> int:
+    """The size of a chunk that is stated without more, else -1. Events have few lengths."""
+    return int(line, 16) if _PLAIN_SIZE.fullmatch(line) else -1

@@ -7,7 +7,9 @@ payload's own key. Whatever leaves a doubt is parsed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import count
 
 from floway.wire.json import JSON, InvalidJSON, dumps, mend
 
@@ -20,13 +22,18 @@ def is_numbered(data: bytes, number: int) -> bool:
     return b'"sequence_number":%d}' % number in data or b'"sequence_number":%d,' % number in data
 
 
-def are_numbered(run: Iterable[bytes], first: int) -> bool:
+def are_numbered(run: Sequence[bytes], first: int) -> bool:
     """Are they numbered one by one from `first` on?"""
-    for number, data in enumerate(run, first):
-        # The number stands last nearly always, and looking for it there takes half the time.
-        if not data.endswith(b'"sequence_number":%d}' % number) and not is_numbered(data, number):
-            return False
-    return True
+    # The number stands last nearly always, and looking for it there takes a fraction of the time.
+    if all(map(bytes.endswith, run, map(_end, count(first)))):
+        return True
+    return all(is_numbered(data, number) for number, data in enumerate(run, first))
+
+
+@lru_cache(maxsize=2048)
+def _end(number: int) -> bytes:
+    """How a payload ends whose number stands last. Every stream counts from 0."""
+    return b'"sequence_number":%d}' % number
 
 
 def renumbered(data: bytes, number: int) -> bytes:
