@@ -113,6 +113,7 @@ class Worker(BoundedWorker):
         """Serve until told to stop."""
         handlers = logs.batched()
         writer = gevent.spawn(_write_out, handlers)
+        _settle(self.cfg)
         gc.collect()
         gc.freeze()
         gc.set_threshold(_YOUNG_OBJECTS)
@@ -174,6 +175,13 @@ class Worker(BoundedWorker):
         finally:
             if hasattr(result, "close"):
                 result.close()
+
+
+def _settle(cfg: Any) -> None:
+    """Put the settings, which nobody changes now, where they are found at once: each is looked for in two calls of Python
+    otherwise, and a request asks for twenty.
+    """
+    vars(cfg).update({name: setting.get() for name, setting in cfg.settings.items()})
 
 
 def _write_out(handlers: list[logs.LineHandler]) -> None:
