@@ -12,7 +12,7 @@ import os
 import struct
 import zlib
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, lru_cache
 
 import zstandard
@@ -123,14 +123,26 @@ def seal_content(content: bytes, *, purpose: str, owner: str) -> bytes:
 
 def unseal_content(envelope: bytes | memoryview, *, purpose: str, owner: str) -> bytes:
     """:raises CannotUnseal: see there."""
-    body = sealer().unseal(envelope, purpose=purpose, owner=owner)
-    match body[:1]:
-        case b"s":
-            return _decompressed(body[1:])
-        case b"z":
-            return zlib.decompress(body[1:])
-        case _:
-            return body[1:]
+    return unseal_contents([(envelope, owner)], purpose=purpose)[0]
+
+
+def unseal_contents(sealed: Iterable[tuple[bytes | memoryview, str]], *, purpose: str) -> list[bytes]:
+    """Many at once, in order: each an envelope and whose it is.
+
+    :raises CannotUnseal: one of them, see there.
+    """
+    unseal = sealer().unseal
+    try:
+        decompressor = _decompressors.pop()
+    except IndexError:
+        decompressor = zstandard.ZstdDecompressor()
+    unpack: dict[bytes, Callable[[bytes], bytes]] = {b"s": decompressor.decompress, b"z": zlib.decompress, b"-": bytes}
+    contents = []
+    for envelope, owner in sealed:
+        body = unseal(envelope, purpose=purpose, owner=owner)
+        contents.append(unpack[body[:1]](body[1:]))
+    _decompressors.append(decompressor)
+    return contents
 
 
 def _compressed(content: bytes) -> bytes:
@@ -141,16 +153,6 @@ def _compressed(content: bytes) -> bytes:
     packed = compressor.compress(content)
     _compressors.append(compressor)
     return packed
-
-
-def _decompressed(packed: bytes) -> bytes:
-    try:
-        decompressor = _decompressors.pop()
-    except IndexError:
-        decompressor = zstandard.ZstdDecompressor()
-    content = decompressor.decompress(packed)
-    _decompressors.append(decompressor)
-    return content
 
 
 def lookup_hash(purpose: str, *parts: bytes) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from floway.sealing import lookup_hash, seal_content, unseal_content
+from floway.sealing import lookup_hash, seal_content, unseal_contents
 from floway.sql import Row
 from floway.wire.json import JSON, dumps, dumps_canonical
 from responses_app import statements
@@ -58,7 +58,7 @@ def expand(snapshot: Snapshot, since: int = 0) -> list[JSON]:
 
 def _opened(snapshot: Snapshot, rows: Sequence[Row]) -> list[JSON]:
     whose = snapshot.conversation_id
-    plain = [unseal_content(sealed, purpose=PURPOSE, owner=owner_of(whose, bytes(digest))) for digest, sealed in rows]
+    plain = unseal_contents([(sealed, owner_of(whose, bytes(digest))) for digest, sealed in rows], purpose=PURPOSE)
     items: list[JSON] = orjson.loads(b"[%s]" % b",".join(plain))  # what was strict when it came in
     return items
 
