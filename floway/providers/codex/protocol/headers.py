@@ -15,8 +15,7 @@ _WORD = re.compile(r"[!-+\--:<>-~]{1,128}")
 
 def lines(order: Sequence[str], values: Mapping[str, str | None]) -> tuple[HeaderLine, ...]:
     """Those of `values` that are there, in the profile's order."""
-    said = {name: value for name, value in values.items() if value is not None}
-    return tuple([(name, said[name]) for name in order if name in said])
+    return tuple([(name, value) for name in order if (value := values.get(name)) is not None])
 
 
 def insert(existing: Sequence[HeaderLine], order: Sequence[str], name: str, value: str) -> tuple[HeaderLine, ...]:

@@ -10,6 +10,7 @@ from floway.providers.contract import Entropy
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_OID = uuid.NAMESPACE_OID.bytes
 
 
 def unix_ms(moment: datetime) -> int:
@@ -43,7 +44,7 @@ def _uuid5(namespace: bytes, name: str) -> bytes:
 
 def instructions_item_id(thread_id: str, instructions: str) -> str:
     """The id of the developer message that carries the base instructions: the same for a thread and a text."""
-    return f"msg_{_spelled(_uuid5(_uuid5(uuid.NAMESPACE_OID.bytes, thread_id), instructions).hex())}"
+    return f"msg_{_spelled(_uuid5(_uuid5(_OID, thread_id), instructions).hex())}"
 
 
 def is_uuid4(text: object) -> bool:
