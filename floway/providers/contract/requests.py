@@ -6,7 +6,7 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from floway.providers.contract.accounts import Account
 from floway.wire.headers import HeaderLine, Headers
@@ -47,8 +47,7 @@ class ScopeStep:
     id: str
 
 
-@dataclass(frozen=True, slots=True)
-class ResolvedId:
+class ResolvedId(NamedTuple):
     """One id of a request and where it came from, for the operator's eyes."""
 
     name: str
