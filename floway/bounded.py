@@ -29,6 +29,7 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from floway import gate, settings
 from floway.arrival import Arrival
+from floway.fairness import Stint
 from floway.leaving import STALL_SECONDS, has_left
 from floway.pace import Pace, TooSlow
 from floway.wire.errors import ApiError, InvalidRequest, ServiceError
@@ -164,12 +165,14 @@ class BoundedWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         if self._pool.free_count() < self.worker_connections * _RESERVE:
             self._shed()
         request: Any = None
-        pace = Pace(client, self._idle, settings.FLOWAY_REQUEST_SECONDS)
+        stint = Stint()
+        pace = Pace(client, self._idle, settings.FLOWAY_REQUEST_SECONDS, stint)
         try:
             for number in count(1):
                 pace.next_request(self._patience(client, first=number == 1))
                 request = None
                 request = Arrival(self.cfg, pace, addr, number)
+                request.stint = stint
                 pace.next_body(request)
                 self._serve(listener, request, client, addr)
                 if request.should_close():
@@ -177,6 +180,7 @@ class BoundedWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
                 # Before its end has come, nothing that comes is a next request, however late it is.
                 if request.has_rest and not _has_drained(request):
                     break
+                stint.look()
         except (StopIteration, errors.NoMoreData):
             pass
         except TooSlow as late:

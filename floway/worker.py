@@ -18,6 +18,7 @@ from gunicorn.http.message import TOKEN_RE
 
 from floway import logs
 from floway.bounded import BoundedWorker, say
+from floway.fairness import Stint
 from floway.leaving import STALL_SECONDS
 from floway.wire.framing import LastPiece
 
@@ -141,7 +142,7 @@ class Worker(BoundedWorker):
             self._count()
             if not self.alive or not self.cfg.keepalive:
                 answer.force_close()
-            self._answer(answer, environ)
+            self._answer(answer, environ, req.stint)
         except (gevent.GreenletExit, SystemExit):
             _end(sock)
             raise StopIteration from None
@@ -163,7 +164,7 @@ class Worker(BoundedWorker):
             self.log.info("Autorestarting worker after current request.")
             self.alive = False
 
-    def _answer(self, answer: Answer, environ: dict[str, Any]) -> None:
+    def _answer(self, answer: Answer, environ: dict[str, Any], stint: Stint) -> None:
         result = self.wsgi(environ, answer.start_response)
         try:
             if isinstance(result, environ["wsgi.file_wrapper"]):
@@ -171,6 +172,7 @@ class Worker(BoundedWorker):
             else:
                 for piece in result:
                     answer.write(piece)
+                    stint.look()
             answer.close()
         finally:
             if hasattr(result, "close"):

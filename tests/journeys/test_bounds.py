@@ -255,3 +255,30 @@ def test_who_does_not_read_holds_up_the_upstream_and_nobody_else(caller: Caller,
         assert stuck.wait(30), "128 MB went somewhere"
         assert caller.say("another").status == 200
     assert parting.left.wait(30)
+
+
+def test_who_sends_requests_without_waiting_leaves_others_their_turn(caller: Caller, upstream: FakeUpstream) -> None:
+    one = f"GET /v1/models HTTP/1.1\r\nhost: 127.0.0.1\r\nx-api-key: {caller.key}\r\n\r\n".encode()
+    answered, tail = 0, b""
+    with connected(caller) as sock, ThreadPoolExecutor(1) as pool:
+        sock.sendall(one * (sent := 300))
+        other = pool.submit(caller.get, "/v1/models")
+        while not other.done() and answered < 5_000:
+            if sent - answered < 300:
+                sock.sendall(one * 100)
+                sent += 100
+            data = tail + sock.recv(65536)
+            answered, tail = answered + data.count(b"\r\n\r\n"), data[-3:]
+        assert other.done(), "it waits until nobody else asks"
+        assert other.result().status == 200
+
+
+def test_a_body_in_the_smallest_pieces_leaves_others_their_turn(caller: Caller, upstream: FakeUpstream) -> None:
+    body = json.dumps(turn("x" * 300_000)).encode()
+    pieces = b"".join(b"1\r\n%c\r\n" % byte for byte in body)
+    head = f"POST /v1/responses HTTP/1.1\r\nhost: 127.0.0.1\r\nx-api-key: {caller.key}\r\n"
+    with connected(caller) as sock:
+        sock.sendall(f"{head}transfer-encoding: chunked\r\nconnection: close\r\n\r\n".encode() + pieces + b"0\r\n\r\n")
+        assert caller.say("another").status == 200
+        assert everything(sock).startswith(b"HTTP/1.1 200 ")
+    assert [len(json.dumps(request.json)) > 300_000 for request in upstream.turns] == [False, True]
