@@ -11,7 +11,7 @@ import hashlib
 import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 
 from wsproto.connection import Connection, ConnectionState, ConnectionType
@@ -72,12 +72,16 @@ class WebSocket:
 
     :param limit: bytes that one message may have. :param tick: seconds of silence after which `messages` says so.
     :param stall: seconds within which whatever is written must have left.
+    :param let_others: called between frames, which may come without end and without being waited for.
     """
 
-    def __init__(self, connection: socket.socket, *, limit: int, tick: float, stall: float) -> None:
+    def __init__(
+        self, connection: socket.socket, *, limit: int, tick: float, stall: float, let_others: Callable[[], None] | None = None
+    ) -> None:
         self._socket = connection
         self._limit = limit
         self._stall = stall
+        self._let_others = let_others
         self._frames = Connection(ConnectionType.SERVER)
         self._writing = threading.Lock()
         connection.settimeout(tick)
@@ -117,6 +121,8 @@ class WebSocket:
     def _pieces(self, data: bytes) -> Iterator[TextMessage]:
         self._frames.receive_data(data)
         for event in self._frames.events():  # a frame that is none comes as the close that answers it
+            if self._let_others is not None:
+                self._let_others()
             if isinstance(event, TextMessage):
                 yield event
             elif isinstance(event, BytesMessage):

@@ -138,7 +138,7 @@ class Worker(BoundedWorker):
                 say(sock, b"HTTP/1.1 100 Continue\r\n\r\n")
             answer, environ = wsgi.create(req, sock, addr, listener_name, self.cfg, response_class=Answer)
             environ["wsgi.multithread"] = True
-            environ["floway.place"] = getattr(req, "place", None)
+            environ["floway.place"], environ["floway.stint"] = getattr(req, "place", None), req.stint
             self._count()
             if not self.alive or not self.cfg.keepalive:
                 answer.force_close()

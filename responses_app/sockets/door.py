@@ -11,6 +11,7 @@ from django.db import connection
 from django.http import HttpRequest, StreamingHttpResponse
 
 from accounts.models import ApiKey
+from floway.fairness import Stint
 from floway.leaving import STALL_SECONDS
 from floway.websocket import NotAHandshake, WebSocket, acceptance
 from floway.wire.errors import ApiError, CallerError, InvalidRequest
@@ -79,8 +80,13 @@ def opened(request: HttpRequest, key: ApiKey, clock: Clock) -> StreamingHttpResp
     except NotAHandshake as error:
         raise InvalidRequest(str(error), code="invalid_handshake") from error
     span = Span(settings.FLOWAY_WEBSOCKET_SECONDS, settings.FLOWAY_WEBSOCKET_IDLE_SECONDS, settings.FLOWAY_MAX_STREAM_SECONDS)
+    stint: Stint | None = request.META.get("floway.stint")
     socket = WebSocket(
-        caller, limit=settings.FLOWAY_MAX_BODY_BYTES, tick=settings.FLOWAY_KEEPALIVE_SECONDS, stall=STALL_SECONDS
+        caller,
+        limit=settings.FLOWAY_MAX_BODY_BYTES,
+        tick=settings.FLOWAY_KEEPALIVE_SECONDS,
+        stall=STALL_SECONDS,
+        let_others=None if stint is None else stint.look,
     )
     session = Session(socket, headers, request.META, Memory(), clock, span)
     return StreamingHttpResponse(Handed(session, socket, head, key.pk), status=101, headers=NO_STORE)

@@ -282,3 +282,12 @@ def test_a_body_in_the_smallest_pieces_leaves_others_their_turn(caller: Caller, 
         assert caller.say("another").status == 200
         assert everything(sock).startswith(b"HTTP/1.1 200 ")
     assert [len(json.dumps(request.json)) > 300_000 for request in upstream.turns] == [False, True]
+
+
+def test_pings_without_end_leave_others_their_turn(caller: Caller, upstream: FakeUpstream) -> None:
+    with websocket.opened(caller) as socket:
+        socket.raw(b"\x89\x80\0\0\0\0" * 40_000)
+        socket.create("behind the pings")
+        assert [caller.say("another").status for _ in range(3)] == [200, 200, 200]
+        assert socket.result()["status"] == "completed"
+    assert ["another" in json.dumps(request.json) for request in upstream.turns] == [True, True, True, False]
