@@ -22,12 +22,13 @@ class Stint:
 
     def __init__(self) -> None:
         self._loop = gevent.get_hub().loop
-        self._round = -1
+        self._round: int | None = None
         self._until = 0.0
 
     def look(self) -> None:
         """Wait a moment, if it has been at work for so long."""
-        if self._loop.iteration != self._round:
-            self._round, self._until = self._loop.iteration, time.monotonic() + _STINT_SECONDS
-        elif time.monotonic() > self._until:
+        if self._loop.iteration == self._round:
+            if time.monotonic() < self._until:
+                return
             gevent.sleep(_MOMENT_SECONDS)
+        self._round, self._until = self._loop.iteration, time.monotonic() + _STINT_SECONDS

@@ -136,11 +136,11 @@ def unseal_contents(sealed: Iterable[tuple[bytes | memoryview, str]], *, purpose
         decompressor = _decompressors.pop()
     except IndexError:
         decompressor = zstandard.ZstdDecompressor()
-    unpack: dict[bytes, Callable[[bytes], bytes]] = {b"s": decompressor.decompress, b"z": zlib.decompress, b"-": bytes}
+    unpack: dict[bytes, Callable[[bytes], bytes]] = {b"s": decompressor.decompress, b"z": zlib.decompress}
     contents = []
     for envelope, owner in sealed:
         body = unseal(envelope, purpose=purpose, owner=owner)
-        contents.append(unpack[body[:1]](body[1:]))
+        contents.append(unpack.get(body[:1], bytes)(body[1:]))
     _decompressors.append(decompressor)
     return contents
 

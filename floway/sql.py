@@ -94,11 +94,13 @@ def _on_sqlite() -> bool:
     return bool(connection.vendor == "sqlite")
 
 
-@lru_cache(maxsize=1024)
 def _text_of(value: datetime) -> str:
+    return _text_of_utc(value if value.tzinfo is UTC else value.astimezone(UTC))
+
+
+@lru_cache(maxsize=1024)
+def _text_of_utc(value: datetime) -> str:
     """A turn writes the same few moments into several rows."""
-    if value.tzinfo is not UTC:
-        value = value.astimezone(UTC)
     return value.isoformat(" ")[:-6]  # less +00:00
 
 
@@ -116,7 +118,7 @@ class Shape(Generic[M]):
         self._names = [field.attname for field in fields]
         self._key = next(place for place, field in enumerate(fields) if field.primary_key)
         self._readers = [(place, read) for place, field in enumerate(fields) if (read := _reader(field)) is not None]
-        self._get = itemgetter(*(field.attname for field in written))
+        self._get = itemgetter(*(field.attname for field in written))  # of one name it would give no tuple
         self._getters = [(place, get) for place, field in enumerate(written) if (get := _getter(field)) is not None]
         self._writers = {place: write for place, field in enumerate(written) if (write := _writer(field)) is not None}
         self._places = {field.attname: place for place, field in enumerate(written)}

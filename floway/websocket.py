@@ -162,7 +162,8 @@ class WebSocket:
             self._socket.settimeout(_FAREWELL_SECONDS)
             until = time.monotonic() + _FAREWELL_SECONDS
             while time.monotonic() < until and self._socket.recv(_PIECE):
-                pass
+                if self._let_others is not None:
+                    self._let_others()
 
     def _send(self, event: Event) -> None:
         with self._writing:

@@ -189,12 +189,12 @@ class Turn:
         begun, claim = self._begun, self._claim
         if begun is None or claim is None:
             return None
-        return settling.Learnt(
-            credential_id=begun.held.account.credential_id,
-            conversation_id=claim.conversation.pk,
-            quota=self.provider.quota(begun.answer.upstream.headers, self._answered_at),
-            keepsake=begun.notes.keepsake,
-        )
+        try:
+            quota = self.provider.quota(begun.answer.upstream.headers, self._answered_at)
+        except Exception:
+            log.exception("exchange %s: what its answer tells of quotas cannot be read", self.call.request_id)
+            quota = ()
+        return settling.Learnt(begun.held.account.credential_id, claim.conversation.pk, quota, begun.notes.keepsake)
 
     def _note_state(self, failure: Failure) -> None:
         """A failure inside an answer that had begun well says of the login what a refusal says.

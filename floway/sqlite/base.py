@@ -37,6 +37,7 @@ _write_lock = threading.Lock()
 _MOST_IDLE = 32
 _idle: dict[tuple[int, Any], list[Any]] = defaultdict(list)
 """Connections that nobody uses, by process and database file; the last one put back is the first one taken."""
+_LOCKED = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_RECOVERY, sqlite3.SQLITE_LOCKED}
 _GLANCE_SECONDS = 0.0002
 """Between two tries for what another process has locked, during which this one stands still: it is held for some of these."""
 _stand_still = monkey.get_original("time", "sleep")
@@ -64,7 +65,9 @@ def _in_time(seconds: float, connection: sqlite3.Connection, execute: Callable[[
 
 
 def _is_locked(error: Exception) -> bool:
-    return "locked" in str(error)
+    """Has another process the lock, for now? :param error: SQLite's, or Django's that was made of it."""
+    cause = error if isinstance(error, sqlite3.Error) else error.__cause__
+    return getattr(cause, "sqlite_errorcode", None) in _LOCKED
 
 
 class Cursor(base.SQLiteCursorWrapper):
@@ -119,7 +122,7 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
         return params
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        """A new one, in which SQLite itself does not wait; another process that holds the file is waited for."""
+        """A new one, in which SQLite itself waits no more; another process that holds the file is waited for."""
         deadline = time.monotonic() + self.write_timeout
         for pause in _pauses():
             try:
@@ -145,7 +148,7 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
             return self.connection.execute(query, params or ())
         except sqlite3.Error as error:
             with self.wrap_database_errors:
-                if not _is_locked(error):
+                if self.connection.in_transaction or not _is_locked(error):
                     raise
                 return _in_time(self._patience, self.connection, partial(self.connection.execute, query, params or ()))
 

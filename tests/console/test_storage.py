@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
@@ -55,3 +56,15 @@ def test_a_file_shrinks_when_what_it_held_is_gone(capsys: pytest.CaptureFixture[
     call_command("compact")
     assert storage.standing().free == 0
     assert "Compacted" in capsys.readouterr().out
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL sees to it itself")
+def test_a_file_that_somebody_reads_is_not_said_to_be_compacted_whole() -> None:
+    reader = sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT COUNT(*) FROM accounts_apikey").fetchone()
+    with pytest.raises(CommandError, match="somebody reads it"):
+        call_command("compact")
+    reader.close()
+    call_command("compact")

@@ -10,10 +10,12 @@ from django.utils import timezone
 
 from accounts import quota
 from accounts.models import OAuthCredential, QuotaReading, QuotaSample
+from floway.providers import registry
 from floway.providers.codex.protocol import quota as told
 from floway.providers.contract import QuotaWindow
 from floway.wire.json import dumps
 from tests.conftest import Gateway
+from tests.fakes.caller import turn
 from tests.fakes.factories import make_credential
 from tests.fakes.tokens import BOB
 from tests.fakes.upstream import FakeUpstream
@@ -126,3 +128,15 @@ def test_what_is_no_usage_tells_nothing(body: bytes) -> None:
 @pytest.mark.parametrize("limit", [None, 7, [], {"primary_window": 3}, {"primary_window": {"used_percent": "x"}}])
 def test_a_limit_that_cannot_be_read_is_passed_over(limit: Any) -> None:
     assert told.usage(dumps(usage(rate_limit=limit)), NOW) == ()
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_what_an_answer_tells_of_quotas_is_not_worth_a_turn(
+    gateway: Gateway, upstream: FakeUpstream, monkeypatch: pytest.MonkeyPatch, stream: bool
+) -> None:
+    def unreadable(*_: object) -> None:
+        raise ValueError("a header of next year")
+
+    monkeypatch.setattr(registry.get("codex"), "quota", unreadable)
+    assert gateway.post(turn("hello", stream=stream)).status == 200
+    assert gateway.exchange().status == "completed"

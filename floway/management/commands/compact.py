@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
 
@@ -21,5 +21,7 @@ class Command(BaseCommand):
         with connection.cursor() as cursor:
             cursor.execute("VACUUM")
             cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            cursor.fetchall()
+            (is_busy, _, _) = cursor.fetchone()
+        if is_busy:
+            raise CommandError("The file is compact, but somebody reads it: its log stays. Stop the server and do it again.")
         self.stdout.write("Compacted.")
