@@ -32,7 +32,7 @@ from gevent import monkey
 
 from floway.taking import TakesConnections
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 _write_lock = threading.Lock()
 _MOST_IDLE = 32
 _idle: dict[tuple[int, Any], list[Any]] = defaultdict(list)
@@ -49,19 +49,19 @@ _LONGEST_PAUSE = 0.02
 sqlite3.register_converter("datetime", lru_cache(maxsize=4096)(base.decoder(parse_datetime)))
 
 
-def _in_time(seconds: float, connection: sqlite3.Connection, execute: Callable[[], T]) -> T:
-    """What `execute` gives, tried again and again while another process has the lock: SQLite would sleep for milliseconds.
+def _again(error: sqlite3.Error, seconds: float, connection: sqlite3.Connection, execute: Callable[[], _T]) -> _T:
+    """What `execute` gives, which has failed, tried again while another process has the lock. SQLite itself would sleep longer.
 
-    :raises sqlite3.OperationalError: it was locked for so many seconds, or this connection is in a transaction.
+    :raises sqlite3.Error: `error`, or that of the last try; nothing is tried inside a transaction, or after so many seconds.
     """
     until = time.monotonic() + seconds
-    while True:
+    while _is_locked(error) and not connection.in_transaction and time.monotonic() <= until:
+        _stand_still(_GLANCE_SECONDS)
         try:
             return execute()
-        except sqlite3.OperationalError as error:
-            if not _is_locked(error) or connection.in_transaction or time.monotonic() > until:
-                raise
-        _stand_still(_GLANCE_SECONDS)
+        except sqlite3.Error as another:
+            error = another
+    raise error
 
 
 def _is_locked(error: Exception) -> bool:
@@ -80,7 +80,10 @@ class Cursor(base.SQLiteCursorWrapper):
 
     def execute(self, query: str, params: Any = None) -> Any:
         """See Django's."""
-        return _in_time(self.patience, self.connection, partial(super().execute, query, params))
+        try:
+            return super().execute(query, params)
+        except sqlite3.Error as error:
+            return _again(error, self.patience, self.connection, partial(super().execute, query, params))
 
     def convert_query(self, query: str, *, param_names: Any = None) -> str:
         """See Django's."""
@@ -148,9 +151,7 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
             return self.connection.execute(query, params or ())
         except sqlite3.Error as error:
             with self.wrap_database_errors:
-                if self.connection.in_transaction or not _is_locked(error):
-                    raise
-                return _in_time(self._patience, self.connection, partial(self.connection.execute, query, params or ()))
+                return _again(error, self._patience, self.connection, partial(self.connection.execute, query, params or ()))
 
     def run_later(self, statement: str, params: Sequence[Any]) -> Any:
         """At once, and its rows are read at once: nothing can be committed while a statement has some left."""
