@@ -9,7 +9,6 @@ from gunicorn.http import errors
 from gunicorn.http.body import Body, LengthReader
 from gunicorn.http.message import Request, _ip_in_allow_list
 
-from floway.fairness import Stint
 from floway.wire.errors import InvalidRequest
 
 _PIECE = 64 * 1024
@@ -50,8 +49,6 @@ class Arrival(Request):  # type: ignore[misc] # as above
     """One request on a connection that is read by a `floway.pace.Pace`."""
 
     body: Any
-    stint: Stint
-    """Its connection's."""
 
     def set_body_reader(self) -> None:
         """Of what the headers say there is; who can say it in two ways is refused."""

@@ -165,14 +165,12 @@ class BoundedWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
         if self._pool.free_count() < self.worker_connections * _RESERVE:
             self._shed()
         request: Any = None
-        stint = Stint()
-        pace = Pace(client, self._idle, settings.FLOWAY_REQUEST_SECONDS, stint)
+        pace = Pace(client, self._idle, settings.FLOWAY_REQUEST_SECONDS)
         try:
             for number in count(1):
                 pace.next_request(self._patience(client, first=number == 1))
                 request = None
                 request = Arrival(self.cfg, pace, addr, number)
-                request.stint = stint
                 pace.next_body(request)
                 self._serve(listener, request, client, addr)
                 if request.should_close():
@@ -180,7 +178,7 @@ class BoundedWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
                 # Before its end has come, nothing that comes is a next request, however late it is.
                 if request.has_rest and not _has_drained(request):
                     break
-                stint.look()
+                pace.stint.look()
         except (StopIteration, errors.NoMoreData):
             pass
         except TooSlow as late:
@@ -307,11 +305,12 @@ def _hear_no_more(client: Any) -> None:
 def _linger(client: Any) -> None:
     """Drop for a moment what still comes: to close before it has been read would cut off what was said last."""
     with contextlib.suppress(OSError), gevent.Timeout(_LINGER_SECONDS, False):
+        stint = Stint()
         client.shutdown(socket.SHUT_WR)
         for _ in range(_MOST_DROPPED):
             if not client.recv(_DROPPED_BYTES):
                 return
-            gevent.sleep(0)  # whoever sends fast enough would keep everybody else waiting, that timer included
+            stint.look()  # whoever sends fast enough would keep everybody else waiting, that timer included
 
 
 def _close(client: Any) -> None:

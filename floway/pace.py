@@ -33,12 +33,12 @@ class Pace(SocketUnreader):  # type: ignore[misc] # gunicorn has no types
     :param idle: where the connection is noted, by its descriptor, while nothing of a next request has come, with the time
         (monotonic) until which that may be so. Whoever keeps it lets the overdue go: no timer is wound up for each request.
     :param seconds: for a head, and again for a body.
-    :param stint: looked at where more comes without being waited for.
+    :ivar stint: how long the connection has been at work without waiting.
     """
 
-    def __init__(self, sock: Any, idle: dict[int, tuple[float, Any]], seconds: float, stint: Stint) -> None:
+    def __init__(self, sock: Any, idle: dict[int, tuple[float, Any]], seconds: float) -> None:
         super().__init__(sock)
-        self._stint = stint
+        self.stint = Stint()
         self._seconds = seconds
         self._idle = idle
         self._request: Any = None
@@ -76,7 +76,7 @@ class Pace(SocketUnreader):  # type: ignore[misc] # gunicorn has no types
         self._left -= time.monotonic() - began
         if self._request is not None:
             self._left += len(data) / LEAST_BYTES_A_SECOND
-        self._stint.look()
+        self.stint.look()
         return data
 
     def some(self, most: int) -> bytes:

@@ -67,12 +67,16 @@ def acceptance(headers: Mapping[str, str], *lines: tuple[str, str]) -> bytes:
     return b"HTTP/1.1 101 Switching Protocols\r\n%b\r\n" % "".join(f"{n}: {v}\r\n" for n, v in told).encode("latin-1")
 
 
+def _threads_take_turns() -> None:
+    """By themselves."""
+
+
 class WebSocket:
     """The server's side of an open WebSocket. One thread reads `messages`; any thread may send and close.
 
     :param limit: bytes that one message may have. :param tick: seconds of silence after which `messages` says so.
     :param stall: seconds within which whatever is written must have left.
-    :param let_others: called between frames, which may come without end and without being waited for.
+    :param let_others: called between frames, which may come without end and without being waited for; threads need none.
     """
 
     def __init__(
@@ -81,7 +85,7 @@ class WebSocket:
         self._socket = connection
         self._limit = limit
         self._stall = stall
-        self._let_others = let_others
+        self._let_others = let_others or _threads_take_turns
         self._frames = Connection(ConnectionType.SERVER)
         self._writing = threading.Lock()
         connection.settimeout(tick)
@@ -121,8 +125,7 @@ class WebSocket:
     def _pieces(self, data: bytes) -> Iterator[TextMessage]:
         self._frames.receive_data(data)
         for event in self._frames.events():  # a frame that is none comes as the close that answers it
-            if self._let_others is not None:
-                self._let_others()
+            self._let_others()
             if isinstance(event, TextMessage):
                 yield event
             elif isinstance(event, BytesMessage):
@@ -162,8 +165,7 @@ class WebSocket:
             self._socket.settimeout(_FAREWELL_SECONDS)
             until = time.monotonic() + _FAREWELL_SECONDS
             while time.monotonic() < until and self._socket.recv(_PIECE):
-                if self._let_others is not None:
-                    self._let_others()
+                self._let_others()
 
     def _send(self, event: Event) -> None:
         with self._writing:

@@ -114,7 +114,7 @@ class Worker(BoundedWorker):
         """Serve until told to stop."""
         handlers = logs.batched()
         writer = gevent.spawn(_write_out, handlers)
-        _settle(self.cfg)
+        _put_at_hand(self.cfg)
         gc.collect()
         gc.freeze()
         gc.set_threshold(_YOUNG_OBJECTS)
@@ -138,11 +138,11 @@ class Worker(BoundedWorker):
                 say(sock, b"HTTP/1.1 100 Continue\r\n\r\n")
             answer, environ = wsgi.create(req, sock, addr, listener_name, self.cfg, response_class=Answer)
             environ["wsgi.multithread"] = True
-            environ["floway.place"], environ["floway.stint"] = getattr(req, "place", None), req.stint
+            environ["floway.place"], environ["floway.stint"] = getattr(req, "place", None), req.unreader.stint
             self._count()
             if not self.alive or not self.cfg.keepalive:
                 answer.force_close()
-            self._answer(answer, environ, req.stint)
+            self._answer(answer, environ)
         except (gevent.GreenletExit, SystemExit):
             _end(sock)
             raise StopIteration from None
@@ -164,7 +164,8 @@ class Worker(BoundedWorker):
             self.log.info("Autorestarting worker after current request.")
             self.alive = False
 
-    def _answer(self, answer: Answer, environ: dict[str, Any], stint: Stint) -> None:
+    def _answer(self, answer: Answer, environ: dict[str, Any]) -> None:
+        stint: Stint = environ["floway.stint"]
         result = self.wsgi(environ, answer.start_response)
         try:
             if isinstance(result, environ["wsgi.file_wrapper"]):
@@ -179,7 +180,7 @@ class Worker(BoundedWorker):
                 result.close()
 
 
-def _settle(cfg: Any) -> None:
+def _put_at_hand(cfg: Any) -> None:
     """Put the settings, which nobody changes now, where they are found at once: each is looked for in two calls of Python
     otherwise, and a request asks for twenty.
     """
