@@ -130,7 +130,7 @@ def ended(exchange: Exchange) -> None:
         return
     rows = key.budgets.filter(kind=_Kind.TOKENS).order_by("pk")
     for budget in rows.select_for_update():
-        budget.take(tokens, exchange.finished_at or exchange.started_at)
+        budget.take(tokens, exchange.ended_at)
         budget.save(update_fields=["used", "began_at"])
 
 

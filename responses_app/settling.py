@@ -111,13 +111,9 @@ def settle(claim: Claim, outcome: Outcome) -> None:
         if outcome.joined is not None:
             conversing.advance(outcome.joined, outcome.response_id, [*outcome.items[outcome.joined.tip.length :], *output])
         if outcome.learnt is not None:
-            outcome.learnt.write(_ended_at(exchange))
+            outcome.learnt.write(exchange.ended_at)
         if has_ended():
             limits.ended(exchange)
-
-
-def _ended_at(exchange: Exchange) -> datetime:
-    return exchange.finished_at or exchange.started_at
 
 
 def _touch(claim: Claim, outcome: Outcome, *, opens_window: bool) -> Tells[int | None]:
@@ -175,7 +171,6 @@ def _same_ground(parent: Snapshot, conversation: Conversation, outcome: Outcome)
 
 def _add_snapshot(claim: Claim, outcome: Outcome, place: content.Written, generation: int, *, compacted: bool) -> None:
     exchange = claim.exchange
-    ended_at = _ended_at(exchange)
     statements.add_snapshot(
         response_id=outcome.response_id,
         api_key_id=exchange.api_key_id,
@@ -193,8 +188,8 @@ def _add_snapshot(claim: Claim, outcome: Outcome, place: content.Written, genera
         stored=outcome.stored,
         answer=outcome.answer,
         metadata_json=dict(outcome.note.metadata) if outcome.note else {},
-        created_at=ended_at,
-        last_used_at=ended_at,
+        created_at=exchange.ended_at,
+        last_used_at=exchange.ended_at,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django.db import models
@@ -127,6 +127,11 @@ class Exchange(models.Model):
 
     def __str__(self) -> str:
         return self.request_id
+
+    @property
+    def ended_at(self) -> datetime:
+        """When it ended; when it began, where that is all that is known."""
+        return self.finished_at or self.started_at
 
 
 class Payload(models.Model):
