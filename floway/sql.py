@@ -7,7 +7,7 @@ read without anybody thinking of it; values go and come as Django's own fields w
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from operator import itemgetter
@@ -123,7 +123,7 @@ class Shape(Generic[M]):
         self._writers = {place: write for place, field in enumerate(written) if (write := _writer(field)) is not None}
         self._places = {field.attname: place for place, field in enumerate(written)}
         self._makers = [(place, make) for place, field in enumerate(written) if (make := _maker(field)) is not None]
-        self._usual = self._written([_usual(field) for field in written])
+        self._usual = _written([_usual(field) for field in written], self._writers.items())
         self._blank = dict.fromkeys(self._names)
         self._blank |= {field.attname: _without_default(field.get_default()) for field in written if not _is_made(field)}
         self._made = [(field.attname, field.default) for field in written if _is_made(field)]
@@ -172,7 +172,7 @@ class Shape(Generic[M]):
         values = list(self._get(instance.__dict__))
         for place, get in self._getters:
             values[place] = get(instance)
-        return self._written(values)
+        return _written(values, self._writers.items())
 
     def row(self, **given: Any) -> list[Any]:
         """The same of a new instance with these values, by the fields' attribute names, without making the instance.
@@ -183,12 +183,9 @@ class Shape(Generic[M]):
         values = self._usual.copy()
         for place, value in zip(places, given.values(), strict=True):
             values[place] = value
-        for place, write in writers:
-            if values[place] is not None:
-                values[place] = write(values[place])
         for place, make in makers:
             values[place] = make()
-        return values
+        return _written(values, writers)
 
     def _planned(self, names: tuple[str, ...]) -> _Plan:
         """Where values of these names go, how they are written, and what is made beside them."""
@@ -197,13 +194,6 @@ class Shape(Generic[M]):
         places = [self._places[name] for name in names]
         writers = [(place, self._writers[place]) for place in places if place in self._writers]
         return places, writers, [(place, make) for place, make in self._makers if place not in places]
-
-    def _written(self, values: list[Any]) -> list[Any]:
-        """As the database takes them, in place."""
-        for place, write in self._writers.items():
-            if values[place] is not None:
-                values[place] = write(values[place])
-        return values
 
     def add(self, rows: Sequence[Sequence[Any]], ending: str = "", *, returning: str = "") -> list[Asked]:
         """Insert them, some at a time; see `later`.
@@ -242,6 +232,14 @@ class Shape(Generic[M]):
         """The key of what was inserted, or None where a conflict left it out."""
         rows = added.fetchall()
         return rows[0][0] if rows else None
+
+
+def _written(values: list[Any], writers: Iterable[tuple[int, Convert]]) -> list[Any]:
+    """As the database takes them, in place."""
+    for place, write in writers:
+        if values[place] is not None:
+            values[place] = write(values[place])
+    return values
 
 
 def relate(instance: models.Model, **others: models.Model | None) -> None:

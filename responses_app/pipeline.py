@@ -9,7 +9,7 @@ import logging
 import secrets
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import DatabaseError
@@ -36,7 +36,7 @@ from responses_app import answers, capturing, claims, content, end_users, limits
 from responses_app.acceptance import Call, CallerLeft, confirm, stand, validated
 from responses_app.claims import Claim, LostRace
 from responses_app.clock import Clock
-from responses_app.dispatching import Begun, Dispatcher, error_of
+from responses_app.dispatching import Dispatcher, error_of
 from responses_app.models import Exchange
 from responses_app.preparing import Preparation, refused, seeded
 from responses_app.provenance import issuers_of
@@ -86,7 +86,7 @@ class Turn:
         self._began = clock.monotonic()
         self._deadline = self._began + seconds
         self._claim: Claim | None = None
-        self._begun: Begun | None = None
+        self._answered_at: datetime | None = None
         self._kept = False
         self.official_headers: tuple[HeaderLine, ...] = ()
         self.official_events: tuple[JSONObject, ...] = ()
@@ -176,25 +176,25 @@ class Turn:
             deadline=self._deadline,
             capture=self._capture,
         )
-        self._begun = begun = dispatcher.send(candidates)
+        begun = dispatcher.send(candidates)
         self._answered_at = self.clock.now()
         self._held: Held = begun.held
         self._held_back = begun.answer
+        self._keepsake = begun.notes.keepsake
         self.official_headers = begun.notes.for_official_callers
         self.official_events = begun.notes.events_for_official_callers
 
     @property
     def _learnt(self) -> settling.Learnt | None:
         """What the head of an answer that has begun told; read when it is written, not before the caller's first byte."""
-        begun, claim = self._begun, self._claim
-        if begun is None or claim is None:
+        if self._answered_at is None or self._claim is None:
             return None
         try:
-            quota = self.provider.quota(begun.answer.upstream.headers, self._answered_at)
+            quota = self.provider.quota(self._held_back.upstream.headers, self._answered_at)
         except Exception:
             log.exception("exchange %s: what its answer tells of quotas cannot be read", self.call.request_id)
             quota = ()
-        return settling.Learnt(begun.held.account.credential_id, claim.conversation.pk, quota, begun.notes.keepsake)
+        return settling.Learnt(self._held.account.credential_id, self._claim.conversation.pk, quota, self._keepsake)
 
     def _note_state(self, failure: Failure) -> None:
         """A failure inside an answer that had begun well says of the login what a refusal says.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from urllib.parse import urlsplit
 
@@ -95,7 +95,7 @@ class Client:
         cookies = transport.cookie_header(session, request.url)
         if cookies is not None:
             lines_with_cookies = insert(request.headers, self.profile.responses_headers, "cookie", cookies)
-            request = UpstreamRequest(request.method, request.url, lines_with_cookies, request.body)
+            request = replace(request, headers=lines_with_cookies)
         return self._exchange(request, account)
 
     # --- the account ---
