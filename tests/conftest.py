@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from hypothesis import settings
 from tests.fakes import environment
 from tests.fakes.caller import Caller
 from tests.fakes.upstream import FakeUpstream
+from tests.fakes.waiting import background_ended, background_threads
 
 if TYPE_CHECKING:
     from accounts.keys import Issued
@@ -99,12 +99,9 @@ def _end_what_is_made_in_the_background() -> None:
     from responses_app import background
     from responses_app.models import BackgroundResponse
 
-    running = [thread for thread in threading.enumerate() if thread.name.startswith("background-")]
-    for row in BackgroundResponse.objects.live() if running else ():
+    for row in BackgroundResponse.objects.live() if background_threads() else ():
         background.cancel(row, timezone.now())
-    for thread in running:
-        thread.join(10)
-        assert not thread.is_alive(), "a background response did not end"
+    background_ended()
 
 
 @pytest.fixture

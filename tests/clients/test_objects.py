@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +12,7 @@ from openai import OpenAI
 from tests.fakes import faults
 from tests.fakes.caller import Caller
 from tests.fakes.upstream import FakeUpstream
+from tests.fakes.waiting import until
 
 pytestmark = pytest.mark.sdk
 
@@ -54,9 +54,8 @@ def test_a_model_is_retrieved(client: OpenAI) -> None:
 def test_a_response_in_the_background_is_polled_streamed_and_cancelled(client: OpenAI, upstream: FakeUpstream) -> None:
     made = strict(client.responses.create(model=MODEL, input="Hello", background=True))
     assert made.status == "queued"
-    while (found := client.responses.retrieve(made.id)).status in {"queued", "in_progress"}:
-        time.sleep(0.05)
-    assert strict(found).status == "completed"
+    until(lambda: client.responses.retrieve(made.id).status == "completed")
+    strict(client.responses.retrieve(made.id))
     with client.responses.retrieve(made.id, stream=True, starting_after=1) as events:
         seen = list(events)
     assert [seen[0].sequence_number, seen[-1].type] == [2, "response.completed"]

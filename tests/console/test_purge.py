@@ -36,6 +36,7 @@ from tests.console import people
 from tests.fakes import faults
 from tests.fakes.caller import text_of, turn
 from tests.fakes.upstream import FakeUpstream
+from tests.fakes.waiting import background_ended
 
 PASSWORD = "correct horse battery staple"
 PAGE = "admin:responses_app_purge_add"
@@ -200,11 +201,10 @@ def test_a_response_in_the_background_that_continues_elsewhere_what_is_purged_is
     conversation, gate = Conversation.objects.get().pk, faults.Gate()
     upstream.script(faults.gated(gate, after=9))
     made = gateway.post(turn("two", previous=first["id"], background=True), **{"session-id": "another"}).json
+    assert gate.reached.wait(5)
     purged(owner, kind="conversation", conversation=conversation)
     gate.open()
-    for thread in threading.enumerate():
-        if thread.name.startswith("background-"):
-            thread.join(10)
+    background_ended()
     assert gateway.get(f"/v1/responses/{made['id']}").status == 404
     assert not BackgroundResponse.objects.exclude(sealed=b"").exists()
     written(gateway)
@@ -215,16 +215,12 @@ def test_a_response_in_the_background_is_ended_and_emptied(gateway: Gateway, own
     upstream.script(faults.gated(gate, after=9))
     made = gateway.say("one", background=True).json
     named = gateway.post({}, "/v1/conversations").json
-    for _ in range(500):
-        if gateway.get(f"/v1/responses/{made['id']}").json["status"] == "in_progress":
-            break
+    assert gate.reached.wait(5)
     purge = purged(owner, kind="key", key=ApiKey.objects.get().pk)
     gate.open()
     assert gateway.get(f"/v1/responses/{made['id']}").status == 404
     assert gateway.get(f"/v1/conversations/{named['id']}").status == 404
-    for thread in threading.enumerate():
-        if thread.name.startswith("background-"):
-            thread.join(10)
+    background_ended()
     written(gateway)
     assert purging.advance(purge, Pace(None, rests=False))
     assert at_rest() == [0] * 5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -20,14 +19,7 @@ from tests.conftest import Gateway
 from tests.fakes import faults
 from tests.fakes.caller import Caller, Event, Reply, text_of, turn
 from tests.fakes.upstream import FakeUpstream
-
-
-def until(found: Any, seconds: float = 10) -> Any:
-    ends = time.monotonic() + seconds
-    while not (value := found()):
-        assert time.monotonic() < ends, "it did not come"
-        time.sleep(0.02)
-    return value
+from tests.fakes.waiting import until
 
 
 def begin(caller: Caller, text: str = "hello", **over: Any) -> Any:
@@ -64,7 +56,7 @@ def test_it_is_answered_at_once_and_found_when_it_is_complete(gateway: Gateway, 
     upstream.script(faults.gated(gate, 8))
     made = begin(gateway, metadata={"a": "b"}, temperature=0.5)
     assert (made["status"], made["background"], made["output"], made["usage"]) == ("queued", True, [], None)
-    gate.reached.wait(5)
+    assert gate.reached.wait(5)
     running = until(lambda: (found := gateway.get(of(made)).json)["status"] == "in_progress" and found)
     assert {**running, "status": "queued"} == made
     assert gateway.get(of(made, "/input_items")).json["data"][0]["content"][0]["text"] == "hello"
@@ -92,7 +84,7 @@ def test_its_events_are_replayed_from_any_number_and_followed_live(gateway: Gate
             "response.queued",
             "response.in_progress",
         ]
-    gate.reached.wait(5)
+    assert gate.reached.wait(5)
     response = first["response"]
     gate.open()
     events = replay(gateway, response)

@@ -6,7 +6,7 @@ import http.client
 import json
 import select
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -17,6 +17,7 @@ from tests.fakes.balancer import Balancer, _address
 from tests.fakes.caller import Caller, turn
 from tests.fakes.served import Served
 from tests.fakes.upstream import FakeUpstream
+from tests.fakes.waiting import until
 
 IN_FLIGHT = "Exchange.objects.in_flight().count()"
 
@@ -28,14 +29,6 @@ def running(server: Served) -> Iterator[Served]:
         yield server
     finally:
         server.stop()
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Ask again until it is so; each answer is a round trip."""
-    for _ in range(2000):
-        if true():
-            return
-    pytest.fail("it never came true")
 
 
 def test_told_to_end_it_says_so_goes_on_and_then_lets_streams_end(served: Served, upstream: FakeUpstream) -> None:

@@ -16,6 +16,7 @@ from tests.conftest import Gateway
 from tests.fakes import faults
 from tests.fakes.caller import Reply, turn
 from tests.fakes.upstream import FakeUpstream
+from tests.fakes.waiting import until
 
 KEY = {"idempotency_key": "order-1"}
 
@@ -94,8 +95,7 @@ def test_a_response_in_the_background_is_accepted_once(gateway: Gateway, upstrea
     assert again["id"] == first["id"]
     streamed = gateway.post(turn("hello", background=True, stream=True), **KEY)
     assert streamed.status == 422
-    while gateway.get(f"/v1/responses/{first['id']}").json["status"] in {"queued", "in_progress"}:
-        pass
+    until(lambda: gateway.get(f"/v1/responses/{first['id']}").json["status"] == "completed")
     assert len(upstream.turns) == 1
 
 
@@ -108,6 +108,7 @@ def test_a_response_that_was_deleted_while_it_was_made_is_gone(gateway: Gateway,
     gate = faults.Gate()
     upstream.script(faults.gated(gate, 8))
     made = ask(gateway, background=True).json
+    assert gate.reached.wait(5)
     assert gateway.send("DELETE", f"/v1/responses/{made['id']}", None, gateway.headers({})).status == 200
     reply = ask(gateway, background=True)
     gate.open()

@@ -8,8 +8,7 @@ import os
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.client import HTTPException
 from pathlib import Path
@@ -22,6 +21,7 @@ from tests.fakes.caller import Caller
 from tests.fakes.served import ROOT, Served
 from tests.fakes.tokens import ALICE, document
 from tests.fakes.upstream import FakeUpstream
+from tests.fakes.waiting import until
 
 
 @pytest.fixture
@@ -35,9 +35,7 @@ def alone(upstream: FakeUpstream, tmp_path: Path) -> Iterator[Served]:
 
 
 def wait_for(running: Served, expression: str, value: str) -> None:
-    give_up_at = time.monotonic() + 30
-    while (found := running.ask(expression)) != value:
-        assert time.monotonic() < give_up_at, found
+    until(lambda: running.ask(expression) == value)
 
 
 def test_the_server_keeps_a_login_alive_without_a_call(alone: Served, upstream: FakeUpstream) -> None:
@@ -87,7 +85,7 @@ def test_a_server_that_is_told_to_end_finishes_an_exchange_that_is_under_way(
     calling.start()
     assert arrived.wait(30)
     running.interrupt()
-    wait_until(lambda: any("Handling signal: int" in line for line in running.output))
+    until(lambda: any("Handling signal: int" in line for line in running.output))
     go_on.set()
     assert running.ends_by_itself(20)
     running.stop()
@@ -99,10 +97,3 @@ def test_a_server_that_is_told_to_end_finishes_an_exchange_that_is_under_way(
 def say_in_vain(caller: Caller) -> None:
     with contextlib.suppress(OSError, HTTPException):
         caller.say("hello")
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    give_up_at = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < give_up_at
-        time.sleep(0.05)

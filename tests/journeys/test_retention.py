@@ -30,6 +30,7 @@ from tests.conftest import Gateway
 from tests.fakes import faults
 from tests.fakes.caller import Reply, text_of, turn
 from tests.fakes.upstream import FakeUpstream
+from tests.fakes.waiting import background_ended, until
 from tests.fakes.writer import Writer
 
 CONTENT = (Snapshot, Item, SegmentEntry, Segment, Conversation, RecallKey)
@@ -243,11 +244,7 @@ def test_a_named_conversation_keeps_what_it_stands_on_until_its_own_time_is_over
 
 def test_what_was_made_in_the_background_goes_too(gateway: Gateway) -> None:
     made = gateway.say("one", background=True).json
-    for _ in range(500):
-        if gateway.get(f"/v1/responses/{made['id']}").json["status"] == "completed":
-            break
-    for thread in threading.enumerate():
-        if thread.name.startswith("background-"):
-            thread.join(10)
+    until(lambda: gateway.get(f"/v1/responses/{made['id']}").json["status"] == "completed")
+    background_ended()
     assert collect(days=31)["background responses"] == 1
     assert BackgroundResponse.objects.count() == 0
