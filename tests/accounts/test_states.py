@@ -85,10 +85,10 @@ def test_an_edge_block_grows_until_something_succeeds_and_never_condemns() -> No
 
 
 def test_a_timed_state_lapses_by_the_clock() -> None:
-    credential = make_credential()
-    meets(FailureKind.EDGE_BLOCKED)
+    credential, now = make_credential(), datetime.now(UTC)
+    meets(FailureKind.EDGE_BLOCKED, now=now)
     assert not OAuthCredential.objects.usable().exists()
-    assert row().standing(NOW) == State.EDGE_BLOCKED
+    assert row().standing(now) == State.EDGE_BLOCKED
     OAuthCredential.objects.filter(pk=credential.pk).update(state_until=NOW - timedelta(seconds=1))
     assert OAuthCredential.objects.usable().exists()
     assert row().standing(NOW) == State.ACTIVE
