@@ -61,9 +61,13 @@ def post_worker_init(worker: Any) -> None:
 
     Of those that run that loop, a lease lets one do the work.
     """
+    from django.db import connection
+
     from accounts import maintenance
     from responses_app import fleet
 
+    if connection.vendor == "sqlite":
+        connection.fold_beside_the_traffic(connection.settings_dict["NAME"])  # type: ignore[attr-defined] # our backend's
     fleet.come_round()
     stop, holder = threading.Event(), maintenance.new_holder()
     worker.floway_upkeep = stop, holder

@@ -30,6 +30,7 @@ from django.db.backends.sqlite3 import base
 from django.utils.dateparse import parse_datetime
 from gevent import monkey
 
+from floway.sqlite.checkpoints import LEFT_TO_SQLITE_PAGES, Checkpoints
 from floway.taking import TakesConnections
 
 _T = TypeVar("_T")
@@ -112,6 +113,8 @@ class _Given:
 class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
     """See the module."""
 
+    _checkpoints: Checkpoints | None = None
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._holds_write_lock = False
@@ -131,6 +134,8 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
             try:
                 opened = super().get_new_connection(conn_params)
                 opened.execute("PRAGMA busy_timeout=0")
+                if self._checkpoints is not None:
+                    opened.execute(f"PRAGMA wal_autocheckpoint={LEFT_TO_SQLITE_PAGES}")
                 return opened
             except sqlite3.OperationalError as error:
                 if not _is_locked(error) or time.monotonic() + pause > deadline:
@@ -190,6 +195,11 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
         while kept:
             kept.pop().close()
 
+    @classmethod
+    def fold_beside_the_traffic(cls, database: str) -> None:
+        """No commit of this process folds the log back from its next connection on. Under gevent alone."""
+        cls._checkpoints = Checkpoints(database, _write_lock)
+
     # --- transactions ---
 
     def _start_transaction_under_autocommit(self) -> None:
@@ -233,6 +243,8 @@ class DatabaseWrapper(TakesConnections, base.DatabaseWrapper):
                 with self.wrap_database_errors:
                     raise
         self._release_write_lock()
+        if self._checkpoints is not None:
+            self._checkpoints.committed()
 
     def _rollback(self) -> None:
         try:
