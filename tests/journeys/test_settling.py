@@ -95,7 +95,7 @@ def test_a_commit_that_came_through_unheard_is_not_written_over(gateway: Gateway
     real = settling.settle
 
     def settle_unheard(*arguments: object) -> None:
-        real(*arguments)  # type: ignore[arg-type] # handed on
+        real(*arguments)
         raise OperationalError("the connection was lost")
 
     monkeypatch.setattr(settling, "settle", settle_unheard)
@@ -113,7 +113,7 @@ def test_settling_is_tried_again_while_the_database_is_busy(gateway: Gateway, mo
         tries.append(1)
         if len(tries) == 1:
             raise DatabaseError("locked")
-        real(*arguments)  # type: ignore[arg-type] # handed on
+        real(*arguments)
 
     monkeypatch.setattr(settling, "settle", busy_once)
     assert gateway.say("hello").json["store"] is True

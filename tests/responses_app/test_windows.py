@@ -72,7 +72,7 @@ class Line:
     def turn(
         self, name: str, continues: str | None = None, *, compacts: bool = False, stored: bool = True, **where: object
     ) -> int:
-        claim = self.claim(continues, **where)  # type: ignore[arg-type] # a test's shorthand
+        claim = self.claim(continues, **where)
         self.settle(name, claim, compacts=compacts, stored=stored)
         return claim.generation
 
