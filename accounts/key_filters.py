@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
@@ -39,7 +39,7 @@ class LimitFilter(admin.SimpleListFilter):
 
     title = "is it limited"
     parameter_name = "limited"
-    answers = {  # noqa: RUF012 - a table
+    answers: ClassVar[dict[str, Q]] = {
         "budgets": Q(has_budgets=True),
         "at_once": Q(max_in_flight__isnull=False),
         "models": ~Q(allowed_models=[]),

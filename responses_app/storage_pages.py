@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -27,16 +26,13 @@ class StorageAdmin(HistoryAdmin):
         """Tables and rounds."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        rounds = list(Collection.objects.all()[:_ROUNDS])
-        for round_ in rounds:
-            round_.ms = (round_.ended_at - round_.began_at) // timedelta(milliseconds=1)  # type: ignore[attr-defined]
         return page(
             self,
             request,
             "console/storage.html",
             "Storage",
             storage=storage.standing(),
-            rounds=rounds,
+            rounds=Collection.objects.all()[:_ROUNDS],
             own=ApiKey.objects.exclude(retention_days=None).count(),
             retention_days=settings.FLOWAY_RETENTION_DAYS,
             history_days=settings.FLOWAY_HISTORY_DAYS,

@@ -158,7 +158,7 @@ class KeyRow(serializers.ModelSerializer[ApiKey]):
 
     class Meta:
         model = ApiKey
-        fields = (
+        fields: tuple[str, ...] = (
             *("id", "name", "provider", "enabled", "strict", "expires_at", "allowed_models", "max_in_flight", "credentials"),
             *("capture_until", "budgets", "secrets", "created_at", "last_used_at"),
         )
@@ -183,7 +183,7 @@ class NewKey(KeyRow):
     secret = serializers.CharField(read_only=True)
 
     class Meta(KeyRow.Meta):
-        fields = (*KeyRow.Meta.fields, "secret")  # type: ignore[assignment] # one more
+        fields = (*KeyRow.Meta.fields, "secret")
 
 
 class Grace(serializers.Serializer[Any]):
@@ -198,7 +198,7 @@ class Keys(Rows, mixins.CreateModelMixin, mixins.UpdateModelMixin):
 
     queryset = ApiKey.objects.none()
     serializer_class = KeyRow
-    http_method_names = ["get", "post", "patch", "head", "options"]  # noqa: RUF012 - DRF's own way
+    http_method_names = ("get", "post", "patch", "head", "options")
     reads, writes = "accounts.view_apikey", "accounts.change_apikey"
 
     def needed(self, method: str) -> str | None:

@@ -18,7 +18,7 @@ from floway.console.api.base import Operators
 class Description(Operators, SpectacularAPIView):
     """The description, as JSON."""
 
-    renderer_classes = [OpenApiJsonRenderer]  # noqa: RUF012 - its own way
+    renderer_classes = [OpenApiJsonRenderer]  # noqa: RUF012 - a list in the class it comes from
     content_negotiation_class = DefaultContentNegotiation
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db.models import Count
 from django.utils import timezone
@@ -215,5 +216,10 @@ class Audit(Rows):
     queryset = AuditEntry.objects.all()
     serializer_class = AuditRow
     query = AuditQuery
-    lookups = {"actor": "actor", "action": "action", "since": "at__gte", "until": "at__lt"}  # noqa: RUF012 - DRF's own way
+    lookups: ClassVar[Mapping[str, str]] = {
+        "actor": "actor",
+        "action": "action",
+        "since": "at__gte",
+        "until": "at__lt",
+    }
     reads = "accounts.view_auditentry"
