@@ -99,7 +99,7 @@ def locking(how: str) -> str:
     return "" if _on_sqlite() else f" FOR {how}"
 
 
-def timestamp(value: datetime) -> Any:
+def timestamp(value: datetime) -> datetime | str:
     """A moment as a parameter."""
     return _text_of(value) if _on_sqlite() else value
 

@@ -22,7 +22,7 @@ _ROUNDS = 20
 class StorageAdmin(HistoryAdmin):
     """One page; its rounds have none of their own."""
 
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Tables and rounds."""
         if not self.has_view_permission(request):
             raise PermissionDenied
@@ -38,6 +38,8 @@ class StorageAdmin(HistoryAdmin):
             history_days=settings.FLOWAY_HISTORY_DAYS,
         )
 
-    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
         """None."""
         raise Http404

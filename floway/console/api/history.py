@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import exceptions, serializers
 from rest_framework.request import Request
@@ -188,10 +189,10 @@ class Exchanges(Rows):
     }
     reads = "responses_app.view_exchange"
 
-    def get_serializer_class(self) -> Any:
+    def get_serializer_class(self) -> type[ExchangeRow]:
         """All of one, the outline of many."""
         return ExchangeWhole if self.detail else ExchangeRow
 
-    def get_queryset(self) -> Any:
+    def get_queryset(self) -> QuerySet[Exchange]:
         """Only the columns that are told."""
         return Exchange.objects.only("pk", *self.get_serializer_class().Meta.fields)

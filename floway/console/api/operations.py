@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
@@ -147,7 +147,7 @@ class Workers(Rows):
     serializer_class = WorkerRow
     reads = "responses_app.view_worker"
 
-    def get_queryset(self) -> Any:
+    def get_queryset(self) -> QuerySet[Worker]:
         """With how each stands."""
         return fleet.standing()
 
