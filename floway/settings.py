@@ -39,7 +39,7 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
         "init_command": (
             # First, for a new file; one that is there changes with its next VACUUM.
             "PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON; "
-            # 16 MB, for commands: folding the log back holds up the commit that does it. What serves does it beside its traffic.
+            # 16 MB, for commands: folding the log back holds up the commit that does it. What serves does it beside traffic.
             "PRAGMA journal_size_limit=67108864; PRAGMA wal_autocheckpoint=4000;"
         ),
     }
