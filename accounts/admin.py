@@ -60,7 +60,7 @@ class StateFilter(admin.SimpleListFilter):
     title = "health"
     parameter_name = "state"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> Sequence[tuple[str, str]]:
         """One entry a state."""
         state = OAuthCredential.State
         named = [(str(value), value.label) for value in (*state.timed(), state.NEEDS_SIGN_IN, state.DISABLED)]
@@ -174,7 +174,7 @@ class CredentialAdmin(SignInPages, ExportPages, PoolPages, LastingAdmin):
         return format_html("{} (first {})", markup.stamp(credential.imported_at), markup.stamp(credential.created_at))
 
     @method_decorator(sensitive_post_parameters("paste", "upload"))
-    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Import a login."""
         if not self.has_add_permission(request):
             raise PermissionDenied

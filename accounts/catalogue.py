@@ -6,6 +6,7 @@ import logging
 import threading
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
@@ -101,7 +102,6 @@ def _models(credential: OAuthCredential, held: tokens.Held, *, last: bool = Fals
         raise
 
 
-def _from_document(document: dict[str, object]) -> Catalogue:
+def _from_document(document: dict[str, Any]) -> Catalogue:
     models = document.pop("models")
-    assert isinstance(models, list)  # noqa: S101 - written above
-    return Catalogue(models=tuple(Model(**model) for model in models), **document)  # type: ignore[arg-type] # written above
+    return Catalogue(models=tuple(Model(**model) for model in models), **document)

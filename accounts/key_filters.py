@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
@@ -20,7 +20,7 @@ class KeyFilter(admin.SimpleListFilter):
     title = "can it call"
     parameter_name = "calls"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> Sequence[tuple[str, str]]:
         """Yes, or why not."""
         return [("yes", "yes"), ("expired", "no, expired"), ("disabled", "no, disabled")]
 
@@ -39,14 +39,14 @@ class LimitFilter(admin.SimpleListFilter):
 
     title = "is it limited"
     parameter_name = "limited"
-    answers = {  # noqa: RUF012 - a table
+    answers: ClassVar[dict[str, Q]] = {
         "budgets": Q(has_budgets=True),
         "at_once": Q(max_in_flight__isnull=False),
         "models": ~Q(allowed_models=[]),
         "no": Q(has_budgets=False, max_in_flight=None, allowed_models=[]),
     }
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> Sequence[tuple[str, str]]:
         """How, or not at all."""
         return [
             ("budgets", "by budgets"),
@@ -66,7 +66,7 @@ class StrictFilter(admin.SimpleListFilter):
     title = "refused parameters"
     parameter_name = "strict"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> Sequence[tuple[str, str]]:
         """Either way."""
         return [("yes", "it answers 400"), ("no", "it leaves them out")]
 
@@ -81,7 +81,7 @@ class CaptureFilter(admin.SimpleListFilter):
     title = "captures payloads"
     parameter_name = "captures"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> Sequence[tuple[str, str]]:
         """Now."""
         return [("now", "now")]
 
@@ -96,7 +96,7 @@ class ProviderFilter(admin.SimpleListFilter):
     title = "whom it calls"
     parameter_name = "provider"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> Sequence[tuple[str, str]]:
         """The configured ones."""
         slugs = registry.slugs()
         return [(slug, provider_label(slug)) for slug in slugs] if len(slugs) > 1 else []

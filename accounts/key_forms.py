@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 
@@ -49,7 +49,7 @@ class KeyForm(forms.ModelForm):  # type: ignore[type-arg] # not subscriptable at
 
     class Meta:
         model = ApiKey
-        fields = (
+        fields: tuple[str, ...] = (
             "name",
             "enabled",
             "expires_at",
@@ -60,7 +60,7 @@ class KeyForm(forms.ModelForm):  # type: ignore[type-arg] # not subscriptable at
             "retention_days",
             "credentials",
         )
-        widgets = {"expires_at": MomentInput, "capture_until": MomentInput}  # noqa: RUF012 - Django's own way
+        widgets: ClassVar = {"expires_at": MomentInput, "capture_until": MomentInput}
         help_texts = HELPS
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -73,7 +73,7 @@ class IssueForm(KeyForm):
     """A new key."""
 
     class Meta(KeyForm.Meta):
-        fields = ("name", "expires_at", "allowed_models", "max_in_flight", "strict")  # type: ignore[assignment] # fewer
+        fields = ("name", "expires_at", "allowed_models", "max_in_flight", "strict")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

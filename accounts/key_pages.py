@@ -9,7 +9,7 @@ from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db import models
-from django.db.models import Prefetch, QuerySet
+from django.db.models import Model, Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern
 from django.utils import timezone
@@ -54,19 +54,19 @@ class BudgetInline(admin.TabularInline):  # type: ignore[type-arg] # not subscri
         meter, percent, resets = _used(budget)
         return format_html("{} {} <small>{}</small>", meter, percent, resets)
 
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """As the key's."""
         return request.user.has_perm("accounts.view_apikey") or self.has_change_permission(request, obj)
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """As the key's."""
         return bool(request.user.has_perm("accounts.change_apikey"))
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """A change of the key."""
         return self.has_change_permission(request, obj)
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """A change of the key."""
         return self.has_change_permission(request, obj)
 
@@ -204,7 +204,7 @@ class ApiKeyAdmin(SecretAdmin):
             budget.delete()
         keys.note_budgets(form.instance)
 
-    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Issue a key; its secret is shown once, on the next page."""
         if not self.has_add_permission(request):
             raise PermissionDenied

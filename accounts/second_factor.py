@@ -10,11 +10,11 @@ import hashlib
 import hmac
 import secrets
 from datetime import datetime, timedelta
-from typing import Any
 from urllib.parse import quote, urlencode
 
 from django.conf import settings
-from django.contrib.auth.models import User
+from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.sessions.backends.base import SessionBase
 from django.db import transaction
 from django.db.models import QuerySet
 
@@ -82,7 +82,7 @@ def confirm(user: User, code: str, now: datetime) -> list[str] | None:
         return _new_recovery_codes(user)
 
 
-def is_enrolled(user: Any) -> bool:
+def is_enrolled(user: User | AnonymousUser) -> bool:
     """Is this person asked for a code?"""
     return user.pk is not None and SecondFactor.objects.filter(pk=user.pk, confirmed_at__isnull=False).exists()
 
@@ -114,13 +114,13 @@ def recovery_codes_left(user: User) -> int:
 # --- sessions -------------------------------------------------------------------------------------------------------------
 
 
-def note_proved(session: Any, user: User) -> None:
+def note_proved(session: SessionBase, user: User) -> None:
     """This session has shown the second factor that `user` has now."""
     row = SecondFactor.objects.get(pk=user.pk)
     session[_SESSION] = row.confirmed_at.isoformat() if row.confirmed_at else ""
 
 
-def lacks(session: Any, user: Any) -> str | None:
+def lacks(session: SessionBase, user: User | AnonymousUser) -> str | None:
     """What is missing before this session may do anything: "proof" of a second factor, an "enrolment", or nothing."""
     row = SecondFactor.objects.filter(pk=user.pk, confirmed_at__isnull=False).only("confirmed_at").first()
     if row is not None and row.confirmed_at is not None:

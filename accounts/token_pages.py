@@ -66,7 +66,7 @@ class OperatorTokenAdmin(SecretAdmin):
         """With revoking before the admin's own."""
         return [route(self, REVOKE, self.revoke_view), *super().get_urls()]
 
-    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Issue a token; its secret is shown once, on the next page."""
         if not self.has_add_permission(request):
             raise PermissionDenied

@@ -286,7 +286,7 @@ async def drive(target: Target, *, connections: int, warm_up: float, seconds: fl
     callers = []
     for number in range(connections):
         caller = Caller(target, tally, f"{run}-{number}", turns)
-        await loop.create_connection(lambda caller=caller: caller, target.host, target.port)  # type: ignore[misc]
+        await loop.create_connection(lambda caller=caller: caller, target.host, target.port)
         callers.append(caller.done)
     await asyncio.wait_for(asyncio.gather(*callers), warm_up + seconds + LONGEST_SECONDS)
     return tally.result(time.monotonic())

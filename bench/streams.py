@@ -100,7 +100,7 @@ async def flood(target: Target, streams: int, pause: float, pids: list[int]) -> 
     listeners = []
     for number in range(streams):
         listener = Listener(target.request(f"{run}-{number}"), target.events)
-        await loop.create_connection(lambda listener=listener: listener, target.host, target.port)  # type: ignore[misc]
+        await loop.create_connection(lambda listener=listener: listener, target.host, target.port)
         listeners.append(listener)
         await asyncio.sleep(_RAMP_SECONDS / streams)
     await asyncio.sleep(max(0.0, target.events * pause - _RAMP_SECONDS) / 2)

@@ -17,6 +17,7 @@ import socket
 import time
 from http import HTTPStatus
 from itertools import count
+from types import FrameType
 from typing import Any
 
 import gevent
@@ -145,12 +146,12 @@ class BoundedWorker(GeventWorker):  # type: ignore[misc] # gunicorn has no types
 
     # --- signals ---
 
-    def handle_exit(self, sig: int, frame: Any) -> None:
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM: drain."""
         self.alive = False
         self._told.set()
 
-    def handle_quit(self, sig: int, frame: Any) -> None:
+    def handle_quit(self, sig: int, frame: FrameType | None) -> None:
         """SIGQUIT and SIGINT: end now, without waiting for anybody; the second SIGINT: at once."""
         if sig == signal.SIGINT and self._interrupted:
             os._exit(1)

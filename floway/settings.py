@@ -1,52 +1,22 @@
-"""Django settings: the only reader of the environment, typed, failing loudly.
-
-Every variable NAME may also be given as NAME_FILE, the path of a file that holds its value.
-"""
+"""Django settings: the only reader of the environment, failing loudly. How a variable is read stands in `environment`."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import ipaddress
-import os
 import re
 import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from floway import secrets_file
+from floway.environment import Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-
-
-class _Environment(environ.FileAwareEnv):  # type: ignore[misc] # it has no types
-    """Remembers what was asked for, so that a misspelt name can be told from one of ours."""
-
-    known: set[str] = set()  # noqa: RUF012 - filled while this module is read, once
-
-    def get_value(self, var: str, *args: Any, **kwargs: Any) -> Any:
-        """See FileAwareEnv."""
-        self.known.add(var)
-        return super().get_value(var, *args, **kwargs)
-
-
-env = _Environment()
-
-
-def _count(name: str, default: int, least: int = 1) -> int:
-    try:
-        value = int(env.str(name, default=str(default)))
-    except ValueError as error:
-        raise ImproperlyConfigured(f"{name} must be a whole number.") from error
-    if value < least:
-        raise ImproperlyConfigured(f"{name} must be at least {least}.")
-    return value
-
-
+env = Environment()
 FLOWAY_DATA_DIR = Path(env.str("FLOWAY_DATA_DIR", default=str(BASE_DIR / "data"))).expanduser()
 
 # --- database -------------------------------------------------------------------------------------------------------------
@@ -57,7 +27,7 @@ except OSError as error:
     raise ImproperlyConfigured(f"FLOWAY_DATA_DIR: {FLOWAY_DATA_DIR} cannot be made: {error.strerror}.") from error
 _DATABASE_FILE = FLOWAY_DATA_DIR / "floway.sqlite3"
 _database: dict[str, Any] = env.db_url("DATABASE_URL", default=f"sqlite:///{_DATABASE_FILE}")
-_pool_min, _pool_max = _count("FLOWAY_DB_POOL_MIN", 2), _count("FLOWAY_DB_POOL_MAX", 8)
+_pool_min, _pool_max = env.count("FLOWAY_DB_POOL_MIN", 2), env.count("FLOWAY_DB_POOL_MAX", 8)
 if _pool_min > _pool_max:
     raise ImproperlyConfigured("FLOWAY_DB_POOL_MIN must not be more than FLOWAY_DB_POOL_MAX.")
 if _database["ENGINE"] == "django.db.backends.sqlite3":
@@ -134,22 +104,13 @@ FLOWAY_LOOKUP_KEY = _key_bytes("FLOWAY_LOOKUP_KEY", _secret("FLOWAY_LOOKUP_KEY")
 
 DEBUG = False
 FLOWAY_BIND = env.str("FLOWAY_BIND", default="127.0.0.1:8000")
-FLOWAY_WORKERS = _count("FLOWAY_WORKERS", 2)
-FLOWAY_MAX_STREAMS = _count("FLOWAY_MAX_STREAMS", 2000)
-FLOWAY_MAX_QUEUE = _count("FLOWAY_MAX_QUEUE", 500, least=0)
-FLOWAY_REQUEST_SECONDS = _count("FLOWAY_REQUEST_SECONDS", 30)
-FLOWAY_DRAIN_SECONDS = _count("FLOWAY_DRAIN_SECONDS", 0, least=0)
+FLOWAY_WORKERS = env.count("FLOWAY_WORKERS", 2)
+FLOWAY_MAX_STREAMS = env.count("FLOWAY_MAX_STREAMS", 2000)
+FLOWAY_MAX_QUEUE = env.count("FLOWAY_MAX_QUEUE", 500, least=0)
+FLOWAY_REQUEST_SECONDS = env.count("FLOWAY_REQUEST_SECONDS", 30)
+FLOWAY_DRAIN_SECONDS = env.count("FLOWAY_DRAIN_SECONDS", 0, least=0)
 FLOWAY_PUBLIC_URL = env.str("FLOWAY_PUBLIC_URL", default=f"http://{FLOWAY_BIND}").rstrip("/")
-
-
-def _networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
-    try:
-        return [ipaddress.ip_network(text.strip()) for text in env.list(name, default=[]) if text.strip()]
-    except ValueError as error:
-        raise ImproperlyConfigured(f"{name} must be IP addresses or networks, comma-separated: {error}.") from error
-
-
-FLOWAY_TRUSTED_NETWORKS = _networks("FLOWAY_TRUSTED_PROXIES")
+FLOWAY_TRUSTED_NETWORKS = env.networks("FLOWAY_TRUSTED_PROXIES")
 FLOWAY_TRUSTED_PROXIES = [str(network) for network in FLOWAY_TRUSTED_NETWORKS]
 _public = urlsplit(FLOWAY_PUBLIC_URL)
 if _public.scheme not in {"http", "https"} or not _public.hostname:
@@ -251,13 +212,13 @@ CSRF_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_NAME = "__Host-floway" if _secure else "floway"
 CSRF_COOKIE_NAME = "__Host-floway-csrf" if _secure else "floway-csrf"
 CSRF_FAILURE_VIEW = "floway.console.errors.csrf_failure"
-FLOWAY_SESSION_SECONDS = SESSION_COOKIE_AGE = _count("FLOWAY_SESSION_SECONDS", 12 * 3600, least=60)
-FLOWAY_SESSION_IDLE_SECONDS = _count("FLOWAY_SESSION_IDLE_SECONDS", 2 * 3600, least=60)
+FLOWAY_SESSION_SECONDS = SESSION_COOKIE_AGE = env.count("FLOWAY_SESSION_SECONDS", 12 * 3600, least=60)
+FLOWAY_SESSION_IDLE_SECONDS = env.count("FLOWAY_SESSION_IDLE_SECONDS", 2 * 3600, least=60)
 FLOWAY_REQUIRE_TOTP = env.bool("FLOWAY_REQUIRE_TOTP", default=False)
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-SECURE_HSTS_SECONDS = _count("FLOWAY_HSTS_SECONDS", 30 * 24 * 3600 if _https else 0, least=0)
+SECURE_HSTS_SECONDS = env.count("FLOWAY_HSTS_SECONDS", 30 * 24 * 3600 if _https else 0, least=0)
 # Only people are sent on to https; a program that sends its key in clear is not told to do so twice.
 SECURE_SSL_REDIRECT = env.bool("FLOWAY_HTTPS_REDIRECT", default=_https)
 SECURE_SSL_HOST = _public.netloc if _https else None
@@ -278,7 +239,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
 }
 
-FLOWAY_API_REQUESTS_PER_MINUTE = _count("FLOWAY_API_REQUESTS_PER_MINUTE", 120)
+FLOWAY_API_REQUESTS_PER_MINUTE = env.count("FLOWAY_API_REQUESTS_PER_MINUTE", 120)
 FLOWAY_METRICS_TOKEN = env.str("FLOWAY_METRICS_TOKEN", default="")
 if FLOWAY_METRICS_TOKEN and len(FLOWAY_METRICS_TOKEN) < 16:
     raise ImproperlyConfigured("FLOWAY_METRICS_TOKEN must have at least 16 characters; empty for no metrics.")
@@ -296,42 +257,31 @@ SPECTACULAR_SETTINGS = {
 
 # --- the gateway ----------------------------------------------------------------------------------------------------------
 
-FLOWAY_RETENTION_DAYS = _count("FLOWAY_RETENTION_DAYS", 30)
-FLOWAY_HISTORY_DAYS = _count("FLOWAY_HISTORY_DAYS", 90)
-FLOWAY_MAX_BODY_BYTES = _count("FLOWAY_MAX_BODY_BYTES", 64 * 1024 * 1024)
-FLOWAY_MAX_COMPACTION_BODY_BYTES = _count("FLOWAY_MAX_COMPACTION_BODY_BYTES", 128 * 1024 * 1024)
-FLOWAY_MAX_COMPACTION_SECONDS = _count("FLOWAY_MAX_COMPACTION_SECONDS", 900)
-FLOWAY_MAX_STREAM_SECONDS = _count("FLOWAY_MAX_STREAM_SECONDS", 3600)
-FLOWAY_UPSTREAM_IDLE_SECONDS = _count("FLOWAY_UPSTREAM_IDLE_SECONDS", 600)
-FLOWAY_UPSTREAM_CONNECT_SECONDS = _count("FLOWAY_UPSTREAM_CONNECT_SECONDS", 15)
-FLOWAY_KEEPALIVE_SECONDS = _count("FLOWAY_KEEPALIVE_SECONDS", 15)
-FLOWAY_MODELS_FRESH_SECONDS = _count("FLOWAY_MODELS_FRESH_SECONDS", 300)
-FLOWAY_FACTS_FRESH_SECONDS = _count("FLOWAY_FACTS_FRESH_SECONDS", 24 * 3600)
-FLOWAY_MAX_COOLDOWN_SECONDS = _count("FLOWAY_MAX_COOLDOWN_SECONDS", 6 * 3600)
-FLOWAY_MAX_DISPATCHES = _count("FLOWAY_MAX_DISPATCHES", 3)
+FLOWAY_RETENTION_DAYS = env.count("FLOWAY_RETENTION_DAYS", 30)
+FLOWAY_HISTORY_DAYS = env.count("FLOWAY_HISTORY_DAYS", 90)
+FLOWAY_MAX_BODY_BYTES = env.count("FLOWAY_MAX_BODY_BYTES", 64 * 1024 * 1024)
+FLOWAY_MAX_COMPACTION_BODY_BYTES = env.count("FLOWAY_MAX_COMPACTION_BODY_BYTES", 128 * 1024 * 1024)
+FLOWAY_MAX_COMPACTION_SECONDS = env.count("FLOWAY_MAX_COMPACTION_SECONDS", 900)
+FLOWAY_MAX_STREAM_SECONDS = env.count("FLOWAY_MAX_STREAM_SECONDS", 3600)
+FLOWAY_UPSTREAM_IDLE_SECONDS = env.count("FLOWAY_UPSTREAM_IDLE_SECONDS", 600)
+FLOWAY_UPSTREAM_CONNECT_SECONDS = env.count("FLOWAY_UPSTREAM_CONNECT_SECONDS", 15)
+FLOWAY_KEEPALIVE_SECONDS = env.count("FLOWAY_KEEPALIVE_SECONDS", 15)
+FLOWAY_MODELS_FRESH_SECONDS = env.count("FLOWAY_MODELS_FRESH_SECONDS", 300)
+FLOWAY_FACTS_FRESH_SECONDS = env.count("FLOWAY_FACTS_FRESH_SECONDS", 24 * 3600)
+FLOWAY_MAX_COOLDOWN_SECONDS = env.count("FLOWAY_MAX_COOLDOWN_SECONDS", 6 * 3600)
+FLOWAY_MAX_DISPATCHES = env.count("FLOWAY_MAX_DISPATCHES", 3)
 FLOWAY_HOLD_BACK_SECONDS = env.float("FLOWAY_HOLD_BACK_SECONDS", default=2.0)
-FLOWAY_QUOTA_POLL_SECONDS = _count("FLOWAY_QUOTA_POLL_SECONDS", 1800, least=0)
-FLOWAY_CAPTURE_HOURS = _count("FLOWAY_CAPTURE_HOURS", 24)
-FLOWAY_BACKGROUND_PER_WORKER = _count("FLOWAY_BACKGROUND_PER_WORKER", 100)
-FLOWAY_BACKGROUND_PER_KEY = _count("FLOWAY_BACKGROUND_PER_KEY", 20)
+FLOWAY_QUOTA_POLL_SECONDS = env.count("FLOWAY_QUOTA_POLL_SECONDS", 1800, least=0)
+FLOWAY_CAPTURE_HOURS = env.count("FLOWAY_CAPTURE_HOURS", 24)
+FLOWAY_BACKGROUND_PER_WORKER = env.count("FLOWAY_BACKGROUND_PER_WORKER", 100)
+FLOWAY_BACKGROUND_PER_KEY = env.count("FLOWAY_BACKGROUND_PER_KEY", 20)
 FLOWAY_WEBSOCKET = env.bool("FLOWAY_WEBSOCKET", default=True)
-FLOWAY_WEBSOCKET_SECONDS = _count("FLOWAY_WEBSOCKET_SECONDS", 3600)
-FLOWAY_WEBSOCKET_IDLE_SECONDS = _count("FLOWAY_WEBSOCKET_IDLE_SECONDS", 1800)
-FLOWAY_WEBSOCKETS = _count("FLOWAY_WEBSOCKETS", 1000)
-FLOWAY_WEBSOCKETS_PER_KEY = _count("FLOWAY_WEBSOCKETS_PER_KEY", 100)
-FLOWAY_WEBSOCKET_MEMORY_BYTES = _count("FLOWAY_WEBSOCKET_MEMORY_BYTES", 256 * 1024 * 1024)
+FLOWAY_WEBSOCKET_SECONDS = env.count("FLOWAY_WEBSOCKET_SECONDS", 3600)
+FLOWAY_WEBSOCKET_IDLE_SECONDS = env.count("FLOWAY_WEBSOCKET_IDLE_SECONDS", 1800)
+FLOWAY_WEBSOCKETS = env.count("FLOWAY_WEBSOCKETS", 1000)
+FLOWAY_WEBSOCKETS_PER_KEY = env.count("FLOWAY_WEBSOCKETS_PER_KEY", 100)
+FLOWAY_WEBSOCKET_MEMORY_BYTES = env.count("FLOWAY_WEBSOCKET_MEMORY_BYTES", 256 * 1024 * 1024)
 FLOWAY_ALLOW_LOCAL_PROXY = env.bool("FLOWAY_ALLOW_LOCAL_PROXY", default=False)
-
-
-def _upstream_url(name: str, default: str) -> str:
-    url: str = env.str(name, default=default).rstrip("/")
-    parts = urlsplit(url)
-    loopback = parts.hostname in {"127.0.0.1", "::1", "localhost"}
-    if parts.scheme != "https" and not (parts.scheme == "http" and loopback):
-        raise ImproperlyConfigured(f"{name} must be https; plain http is for loopback alone.")
-    if not parts.hostname or parts.username or parts.password or parts.query or parts.fragment:
-        raise ImproperlyConfigured(f"{name} must be a plain URL: no user, password, query or fragment.")
-    return url
 
 
 # --- keeping logins alive -------------------------------------------------------------------------------------------------
@@ -342,19 +292,7 @@ FLOWAY_REFRESH_AHEAD_SECONDS = env.int("FLOWAY_REFRESH_AHEAD_SECONDS", default=6
 if FLOWAY_MAINTENANCE_SECONDS < 1 or FLOWAY_REFRESH_AHEAD_SECONDS < 60:
     raise ImproperlyConfigured("FLOWAY_MAINTENANCE_SECONDS must be at least 1, FLOWAY_REFRESH_AHEAD_SECONDS at least 60.")
 
-
-def _webhook_url() -> str:
-    url: str = env.str("FLOWAY_WEBHOOK_URL", default="")
-    parts = urlsplit(url)
-    loopback = parts.hostname in {"127.0.0.1", "::1", "localhost"}
-    if url and (not parts.hostname or (parts.scheme != "https" and not (parts.scheme == "http" and loopback))):
-        raise ImproperlyConfigured("FLOWAY_WEBHOOK_URL must be https; plain http is for loopback alone.")
-    if parts.username or parts.password or parts.fragment:
-        raise ImproperlyConfigured("FLOWAY_WEBHOOK_URL must have no user, password or fragment.")
-    return url
-
-
-FLOWAY_WEBHOOK_URL = _webhook_url()
+FLOWAY_WEBHOOK_URL = env.webhook_url("FLOWAY_WEBHOOK_URL")
 FLOWAY_WEBHOOK_SECRET = env.str("FLOWAY_WEBHOOK_SECRET", default="")
 if FLOWAY_WEBHOOK_URL and len(FLOWAY_WEBHOOK_SECRET) < 16:
     raise ImproperlyConfigured("FLOWAY_WEBHOOK_URL needs a FLOWAY_WEBHOOK_SECRET of at least 16 characters to sign with.")
@@ -380,8 +318,8 @@ FLOWAY_PROVIDERS: dict[str, dict[str, Any]] = {
         "import_help": "codex login writes ~/.codex/auth.json. To make one for the gateway alone, sign in with CODEX_HOME set "
         "to an empty directory and take auth.json from there.",
         "options": {
-            "base_url": _upstream_url("FLOWAY_CODEX_BASE_URL", "https://chatgpt.com/backend-api"),
-            "auth_url": _upstream_url("FLOWAY_CODEX_AUTH_URL", "https://auth.openai.com"),
+            "base_url": env.upstream_url("FLOWAY_CODEX_BASE_URL", "https://chatgpt.com/backend-api"),
+            "auth_url": env.upstream_url("FLOWAY_CODEX_AUTH_URL", "https://auth.openai.com"),
             "profile": env.str("FLOWAY_CODEX_PROFILE", default="0.169.0"),
             "connect_timeout": FLOWAY_UPSTREAM_CONNECT_SECONDS,
             "answer_timeout": FLOWAY_UPSTREAM_IDLE_SECONDS,
@@ -424,14 +362,5 @@ LOGGING = {
 
 # --- what nothing above has asked for -------------------------------------------------------------------------------------
 
-# Callers keep their key under these names, and the tests have some of their own.
-_FOREIGN = ("FLOWAY_KEY", "FLOWAY_API_KEY")
 FLOWAY_KNOWN_NAMES = sorted(env.known)
-FLOWAY_UNKNOWN_NAMES = sorted(
-    name
-    for name in os.environ
-    if name.startswith("FLOWAY_")
-    and not name.startswith("FLOWAY_TEST_")
-    and name not in _FOREIGN
-    and name.removesuffix("_FILE") not in env.known
-)
+FLOWAY_UNKNOWN_NAMES = env.unknown()

@@ -26,6 +26,10 @@ connections: Any = _connections
 Row = tuple[Any, ...]
 Convert = Callable[[Any], Any]
 M = TypeVar("M", bound=models.Model)
+_T = TypeVar("_T")
+Tells = Callable[[], _T]
+"""What a statement that is sent later gives: whoever calls it has all sent that waits. See `later`."""
+IGNORE = "ON CONFLICT DO NOTHING"
 _Field = Any
 _Plan = tuple[list[int], list[tuple[int, Convert]], list[tuple[int, Callable[[], Any]]]]
 
@@ -66,6 +70,11 @@ def later(statement: str, params: Sequence[Any]) -> Asked:
     return asked
 
 
+def changed(asked: Asked) -> Tells[bool]:
+    """Did it change a row?"""
+    return lambda: bool(asked.rowcount)
+
+
 def send_waiting() -> None:
     """Execute what `later` has left."""
     connections[DEFAULT_DB_ALIAS].run_waiting()
@@ -84,7 +93,13 @@ def moment() -> str:
     return "(STATEMENT_TIMESTAMP() + %s * INTERVAL '1 second')"
 
 
-def timestamp(value: datetime) -> Any:
+@cache
+def locking(how: str) -> str:
+    """The end of a SELECT that locks rows. SQLite's writers come one by one and lock none."""
+    return "" if _on_sqlite() else f" FOR {how}"
+
+
+def timestamp(value: datetime) -> datetime | str:
     """A moment as a parameter."""
     return _text_of(value) if _on_sqlite() else value
 

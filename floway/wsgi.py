@@ -67,7 +67,8 @@ class CallersHandler(WSGIHandler):
     def _served(self, request: HttpRequest) -> HttpResponseBase:
         match = self.resolve_request(request)
         response: Any = match.func(request, *match.args, **match.kwargs)
-        return response.render() if hasattr(response, "render") else response  # type: ignore[no-any-return]
+        served: HttpResponseBase = response.render() if hasattr(response, "render") else response
+        return served
 
     def resolve_request(self, request: HttpRequest) -> ResolverMatch:
         """Who serves it. A URL in which nothing varies is looked for once; there are only so many."""

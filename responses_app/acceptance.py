@@ -15,9 +15,10 @@ from floway.sealing import CannotUnseal
 from floway.wire.errors import CallerError, InvalidRequest, ServiceError, previous_response_not_found
 from floway.wire.headers import Headers
 from floway.wire.json import JSON, JSONObject
-from responses_app import content, conversing, references, statements
+from responses_app import content, conversing, references
 from responses_app.conversing import Joined
 from responses_app.models import BrokenSnapshot, Snapshot
+from responses_app.statements import snapshots
 
 log = logging.getLogger(__name__)
 
@@ -198,7 +199,7 @@ def stand(call: Call) -> Ground:
         return Ground(None, None, ResponsesRequest(call.headers, body, transport=call.transport), new)
     recalled = call.recall(previous)
     stored = recalled is None
-    snapshot = statements.snapshot(call.key.pk, previous, stored=stored) if "\0" not in previous else None
+    snapshot = snapshots.find(call.key.pk, previous, stored=stored) if "\0" not in previous else None
     if snapshot is None and recalled is None:
         raise previous_response_not_found(previous)
     return _continuing(call, snapshot, recalled, new, None)

@@ -265,7 +265,9 @@ class ItemAdmin(HistoryAdmin):
         """Nobody narrows a list by ciphertext or hashes."""
         return lookup.partition("__")[0] not in {"sealed", "digest"} and super().lookup_allowed(lookup, value, request)
 
-    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
         """One item: its kind, size and digest; its content only when asked for."""
         read = reading.of(request, object_id) if self.has_view_permission(request) else None
         return super().change_view(request, object_id, form_url, {"reading": read, **(extra_context or {})})

@@ -22,9 +22,10 @@ from accounts.models import ApiKey
 from floway import sql
 from floway.providers.contract import IdentityClaim, Numbered, Opaque
 from floway.sealing import lookup_hash
-from responses_app import limits, statements, workers
+from floway.sql import Tells
+from responses_app import limits, workers
 from responses_app.models import Conversation, Exchange, Snapshot
-from responses_app.statements import Tells
+from responses_app.statements import conversations, exchanges, snapshots
 
 log = logging.getLogger(__name__)
 
@@ -96,11 +97,11 @@ def known(api_key: ApiKey, identity: IdentityClaim, continued: Snapshot | None) 
     scope = scope_digest(identity)
     if identity.recall_key is not None:
         recall = recall_digest(identity.recall_key)
-        found, recalled = statements.recalled(api_key.pk, api_key.provider, recall, scope)
+        found, recalled = conversations.recalled(api_key.pk, api_key.provider, recall, scope)
         return Known(found, recalled, scope, recall)
     if continued is not None and _is_of(continued.conversation, api_key, scope):
         return Known(continued.conversation, recalled=False, scope=scope, recall=None)
-    return Known(statements.conversation(api_key.pk, api_key.provider, scope), recalled=False, scope=scope, recall=None)
+    return Known(conversations.find(api_key.pk, api_key.provider, scope), recalled=False, scope=scope, recall=None)
 
 
 def _is_of(conversation: Conversation, api_key: ApiKey, scope: bytes) -> bool:
@@ -125,10 +126,10 @@ def claim_turn(
     try:
         with transaction.atomic():
             claim, added = _claim(api_key, identity, continued, exchange, found)
-        statements.note_row(exchange, added)
+        exchanges.note_row(exchange, added)
         return claim
     except BaseException as error:
-        statements.forget_row(exchange)
+        exchanges.forget_row(exchange)
         sql.relate(exchange, conversation=None, continued=None)
         exchange.generation = None
         if isinstance(error, IntegrityError):
@@ -147,14 +148,14 @@ def _claim(
         own = None
     # Locks are taken in one order: conversation, snapshot, key.
     if isinstance(stated, Numbered) and conversation.next_generation <= stated.number:
-        statements.pass_over(conversation.pk, stated.number)
+        conversations.pass_over(conversation.pk, stated.number)
     holds = False
     if own is None:
         exchange.generation = _root_window(conversation, stated)
-        added = statements.add_exchange(exchange)
+        added = exchanges.add(exchange)
     else:
         exchange.generation = own.generation if not isinstance(stated, Numbered) else stated.number
-        added = statements.add_exchange(exchange)  # a hold refers to its row
+        added = exchanges.add(exchange)  # a hold refers to its row
         holds = _continue(conversation, stated, own, exchange)
     keys.note_use(api_key, exchange.started_at)
     standing = limits.admit(exchange, exchange.started_at)
@@ -168,15 +169,15 @@ def _conversation(api_key: ApiKey, identity: IdentityClaim, found: Known | None,
     if found is not None and found.conversation is not None and _is_of(found.conversation, api_key, digest):
         return found.conversation, False
     made = begun(api_key, identity, digest, now)
-    if not statements.add_conversation(made):
+    if not conversations.add(made):
         # Another request made it at the same time; its row is the one.
-        there = statements.conversation(api_key.pk, api_key.provider, digest)
+        there = conversations.find(api_key.pk, api_key.provider, digest)
         if there is None:
             raise LostRace
         return there, False
     if identity.recall_key is not None:
         recall = found.recall if found is not None and found.recall is not None else recall_digest(identity.recall_key)
-        statements.register(api_key.pk, api_key.provider, recall, made.pk)
+        conversations.register(api_key.pk, api_key.provider, recall, made.pk)
     return made, True
 
 
@@ -186,7 +187,7 @@ def _root_window(conversation: Conversation, stated: Numbered | Opaque | None) -
         case Numbered(number):
             return number
         case Opaque(name) if name != conversation.opaque_window:
-            return statements.rename_window(conversation.pk, name)
+            return conversations.rename_window(conversation.pk, name)
         case _:
             return conversation.generation
 
@@ -201,19 +202,19 @@ def _continue(conversation: Conversation, stated: Numbered | Opaque | None, own:
     renamed = stated is not None and own.opaque_window not in {None, stated.id}
     if not renamed and _hold(own, exchange):
         return True
-    exchange.generation = statements.draw(conversation.pk)
-    statements.set_generation(exchange)
+    exchange.generation = conversations.draw(conversation.pk)
+    exchanges.set_generation(exchange)
     return False
 
 
 def _hold(snapshot: Snapshot, exchange: Exchange) -> bool:
     """Take the snapshot's own window, if nobody has it for good or under a lease that still runs."""
-    return statements.hold(snapshot, exchange.request_id, settings.FLOWAY_MAX_STREAM_SECONDS + _GRACE_SECONDS)
+    return snapshots.hold(snapshot, exchange.request_id, settings.FLOWAY_MAX_STREAM_SECONDS + _GRACE_SECONDS)
 
 
 def release(exchange: Exchange) -> None:
     """Give back what the exchange holds, in the open transaction: a failed turn leaves no trace on its parent."""
-    statements.release(exchange.pk)
+    snapshots.release(exchange.pk)
 
 
 def keep(claim: Claim) -> Tells[int]:
@@ -225,10 +226,10 @@ def keep(claim: Claim) -> Tells[int]:
     exchange = claim.exchange
     if not claim.holds or exchange.continued_id is None:
         return lambda: claim.generation
-    is_kept = statements.keep(exchange.continued_id, exchange.pk)
+    is_kept = snapshots.keep(exchange.continued_id, exchange.pk)
     return lambda: claim.generation if is_kept() else _fork(claim)
 
 
 def _fork(claim: Claim) -> int:
     log.warning("exchange %s: its window was given to another turn while it ran", claim.exchange.request_id)
-    return statements.draw(claim.conversation.pk)
+    return conversations.draw(claim.conversation.pk)

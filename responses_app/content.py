@@ -9,11 +9,11 @@ from typing import Any
 import orjson
 
 from floway.sealing import lookup_hash, seal_content, unseal_contents
-from floway.sql import Row
+from floway.sql import Row, Tells
 from floway.wire.json import JSON, dumps, dumps_canonical
-from responses_app import statements
 from responses_app.models import Snapshot
-from responses_app.statements import Sealed, Tells
+from responses_app.statements import segments
+from responses_app.statements.segments import Sealed
 
 PURPOSE = "item"
 _PROBED_AT_ONCE = 256
@@ -53,7 +53,7 @@ def expand(snapshot: Snapshot, since: int = 0) -> list[JSON]:
 
     :raises floway.sealing.CannotUnseal: an item is damaged.
     """
-    return _opened(snapshot, statements.items(snapshot.segment_id, snapshot.length, since))
+    return _opened(snapshot, segments.items(snapshot.segment_id, snapshot.length, since))
 
 
 def _opened(snapshot: Snapshot, rows: Sequence[Row]) -> list[JSON]:
@@ -75,7 +75,7 @@ class Opened:
 
         :raises floway.sealing.CannotUnseal: an item is damaged.
         """
-        rows = {bytes(digest): sealed for digest, sealed in statements.items(snapshot.segment_id, snapshot.length, 0)}
+        rows = {bytes(digest): sealed for digest, sealed in segments.items(snapshot.segment_id, snapshot.length, 0)}
         new = [(digest, sealed) for digest, sealed in rows.items() if digest not in self._known]
         self._known |= rows.keys()
         self.size += sum(len(sealed) for _, sealed in new)
@@ -122,7 +122,7 @@ def longest_prefix(conversation_id: int, items: Sequence[JSON], *, stored: bool)
     start = origin(conversation_id, stored=stored)
     chain = chain_on(start.chain, items)
     for end in range(len(chain), 0, -_PROBED_AT_ONCE):
-        found = statements.furthest(conversation_id, chain[max(0, end - _PROBED_AT_ONCE) : end])
+        found = segments.furthest(conversation_id, chain[max(0, end - _PROBED_AT_ONCE) : end])
         if found is not None:
             segment_id, position, mark = found
             return Prefix(segment_id, position + 1, mark, chain[position + 1 :])
@@ -165,13 +165,13 @@ def write(added: Addition) -> Tells[Written]:
     at, chain = added.at, added.chain
     end = at.length + len(chain)
     segment = _segment_after(added.conversation_id, at, end)
-    items = None if added.items is None else statements.add_items(added.conversation_id, added.items)
+    items = None if added.items is None else segments.add_items(added.conversation_id, added.items)
 
     def enter() -> Written:
         segment_id = segment()
         known = None if items is None else items()
         keys = [None] * len(chain) if known is None else [known[item.digest] for item in added.items or ()]
-        statements.add_entries(segment_id, at.length, chain, keys)
+        segments.add_entries(segment_id, at.length, chain, keys)
         return Written(segment_id, end, chain[-1] if chain else at.chain)
 
     return enter
@@ -186,9 +186,9 @@ def _segment_after(conversation_id: int, at: Place, end: int) -> Tells[int]:
     """The segment to append to: the place's own if it ends there, else a new one that begins there."""
     segment_id = at.segment_id
     if segment_id is None:
-        return statements.add_segment(conversation_id, None, at.length, end)
-    goes_on = statements.append(segment_id, at.length, end)
-    return lambda: segment_id if goes_on() else statements.add_segment(conversation_id, segment_id, at.length, end)()
+        return segments.add(conversation_id, None, at.length, end)
+    goes_on = segments.append(segment_id, at.length, end)
+    return lambda: segment_id if goes_on() else segments.add(conversation_id, segment_id, at.length, end)()
 
 
 def ciphertext_of(item: JSON) -> str | None:

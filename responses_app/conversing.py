@@ -26,9 +26,10 @@ from floway.sealing import CannotUnseal, seal_content, unseal_content
 from floway.wire.errors import ApiError, NotFound, ServiceError
 from floway.wire.headers import Headers
 from floway.wire.json import JSON, JSONObject, dumps, loads
-from responses_app import claims, content, statements
+from responses_app import claims, content
 from responses_app.listing import identified
 from responses_app.models import Conversation, NamedConversation, Snapshot
+from responses_app.statements import conversations
 
 PURPOSE = "conversation"
 _RETRY_AFTER_SECONDS = 2
@@ -237,7 +238,7 @@ def _without(tip: Snapshot, said: list[JSON], place: int) -> Snapshot:
     left, whose = [*said[:place], *said[place + 1 :]], tip.conversation_id
     at = content.longest_prefix(whose, left, stored=True)
     written = content.extend(whose, at, left[at.length :], stored=True, issuer=None)
-    return _snapshot(tip.api_key_id, whose, written, statements.draw(whose), tip)
+    return _snapshot(tip.api_key_id, whose, written, conversations.draw(whose), tip)
 
 
 # --- turns ----------------------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ class QuestionFilter(admin.SimpleListFilter):
 
     answers: ClassVar[dict[str, tuple[str, Q]]]
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> Sequence[tuple[str, str]]:
         """The answers."""
         return [(name, words) for name, (words, _) in self.answers.items()]
 
@@ -81,7 +81,7 @@ class DayFilter(admin.SimpleListFilter):
     parameter_name = "day"
     column = "started_at"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> Sequence[tuple[str, str]]:
         """Today and the days before it, and the day that the address names."""
         today = timezone.now().astimezone(UTC).date()
         days = [today - timedelta(days=back) for back in range(_DAYS)]
@@ -132,7 +132,7 @@ class ModelFilter(admin.SimpleListFilter):
     title = "model"
     parameter_name = "model"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> Sequence[tuple[str, str]]:
         """The models asked lately, and the one that the address names."""
         latest = Exchange.objects.order_by("-started_at").values_list("model", flat=True)[:_LOOKED_AT]
         models = sorted({model for model in latest if model})[:_OFFERED]

@@ -70,15 +70,15 @@ class HistoryAdmin(AnyModelAdmin):
     search_ids: ClassVar[tuple[str, ...]] = ()
     page_template: str
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Callers make history."""
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """History stays as it was."""
         return False
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Retention deletes, nobody by hand."""
         return False
 
@@ -103,7 +103,9 @@ class HistoryAdmin(AnyModelAdmin):
             request, {"title": str(self.opts.verbose_name_plural).capitalize(), **(extra_context or {})}
         )
 
-    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
         """One row, to read."""
         row = self.get_object(request, object_id)
         if not self.has_view_permission(request, row):
@@ -122,7 +124,7 @@ class HistoryAdmin(AnyModelAdmin):
         }
         return TemplateResponse(request, self.page_template, context)
 
-    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """What nobody changes has no list of changes."""
         raise Http404
 

@@ -6,7 +6,7 @@ import logging
 
 from floway.providers.contract import Keepsake
 from floway.sealing import CannotUnseal, seal_text, unseal_text
-from responses_app import statements
+from responses_app.statements import keepsakes
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ def kept(conversation_id: int, credential_id: int) -> tuple[Keepsake, ...]:
     """The newest of a conversation under a credential; a damaged one is as good as none."""
     owner = owner_of(conversation_id, credential_id)
     found = []
-    for key, sealed in statements.keepsakes(conversation_id, credential_id, _REMEMBERED):
+    for key, sealed in keepsakes.newest(conversation_id, credential_id, _REMEMBERED):
         try:
             found.append(Keepsake(key, unseal_text(sealed, purpose=PURPOSE, owner=owner)))
         except CannotUnseal:
@@ -35,4 +35,4 @@ def kept(conversation_id: int, credential_id: int) -> tuple[Keepsake, ...]:
 def keep(conversation_id: int, credential_id: int, keepsake: Keepsake) -> None:
     """Keep it, in the open transaction, in the place of an older one of the same key; the oldest are forgotten."""
     sealed = seal_text(keepsake.value, purpose=PURPOSE, owner=owner_of(conversation_id, credential_id))
-    statements.put_keepsake(conversation_id, credential_id, keepsake.key, sealed, most=_REMEMBERED)
+    keepsakes.put(conversation_id, credential_id, keepsake.key, sealed, most=_REMEMBERED)

@@ -9,7 +9,7 @@ import logging
 import secrets
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.conf import settings
 from django.db import DatabaseError
@@ -32,7 +32,7 @@ from floway.wire.fold import Echo, Relay, Terminal
 from floway.wire.framing import LastPiece
 from floway.wire.headers import HeaderLine
 from floway.wire.json import JSON, JSONObject
-from responses_app import answers, capturing, claims, content, end_users, limits, preamble, settling
+from responses_app import answers, capturing, claims, content, limits, recording, settling
 from responses_app.acceptance import Call, CallerLeft, confirm, stand, validated
 from responses_app.claims import Claim, LostRace
 from responses_app.clock import Clock
@@ -75,12 +75,11 @@ class Turn:
     def __init__(self, call: Call, clock: Clock, seconds: int) -> None:
         self.call = call
         self.clock = clock
-        self._seconds = seconds
         self.provider: ResponsesProvider = registry.get(call.key.provider)
         self.response_id = f"resp_{secrets.token_hex(24)}"
         self.store = call.body.get("store") is not False
         self.cancellation = transport.Cancellation()
-        self.exchange = self._new_exchange()
+        self.exchange = recording.begun(call, self.response_id, stored=self.store, seconds=seconds)
         self._capture = capturing.begin(call)
         self._seed = secrets.token_bytes(32)
         self._began = clock.monotonic()
@@ -91,24 +90,6 @@ class Turn:
         self.official_headers: tuple[HeaderLine, ...] = ()
         self.official_events: tuple[JSONObject, ...] = ()
         self._answered: Terminal | None = None
-
-    def _new_exchange(self) -> Exchange:
-        call = self.call
-        exchange = sql.shape(Exchange).new(
-            request_id=call.request_id,
-            provider=call.key.provider,
-            action=call.action.value,
-            model=str(call.body.get("model", ""))[:128],
-            streamed=call.body.get("stream") is True,
-            stored=self.store,
-            response_id=self.response_id,
-            preamble=preamble.fingerprints(call.body),
-            started_at=call.started_at,
-            deadline_at=call.started_at + timedelta(seconds=self._seconds),
-        )
-        sql.relate(exchange, api_key=call.key)
-        end_users.note(exchange, call.body)
-        return exchange
 
     # --- to the upstream's answer ---
 
@@ -286,7 +267,7 @@ class Turn:
         last = stream.relay.fail("server_error", "The gateway failed before the answer was complete.")
         last = last or stream.relay.finish(store=None if self._kept else False)
         if self.exchange.status == Status.IN_FLIGHT:
-            self._note_end(stream, Ending(EndedBy.GATEWAY))
+            recording.ended(self.exchange, stream, Ending(EndedBy.GATEWAY), self.clock, self._began)
             self._fail("internal_error", "The gateway failed; the log has the cause.", http_status=200)
         return last
 
@@ -333,7 +314,7 @@ class Turn:
     def _finish(self, stream: Stream) -> bytes | None:
         """Settle or fail the turn; returns how a stream ends that has no terminal event, None where there is one to be told."""
         relay = stream.relay
-        self._note_end(stream, stream.ending)
+        recording.ended(self.exchange, stream, stream.ending, self.clock, self._began)
         terminal = relay.terminal
         if terminal is None:
             code = "server_error"
@@ -346,7 +327,7 @@ class Turn:
             self._note_state(failure)
             self._fail(failure.code or "server_error", failure.message, http_status=200)
         elif self.call.action is Action.COMPACT and not content.compacts(terminal.output):
-            self._note_usage(terminal)
+            recording.used(self.exchange, terminal)
             self._fail(_NO_COMPACTION, "The upstream answered without a compaction.", http_status=UpstreamFailed.status)
         else:
             self._kept = self._settle(terminal)
@@ -354,10 +335,7 @@ class Turn:
 
     def _settle(self, terminal: Terminal) -> bool:
         assert self._claim is not None  # noqa: S101 - it was opened
-        exchange = self.exchange
-        exchange.status = Status.COMPLETED if terminal.type == "response.completed" else Status.INCOMPLETE
-        exchange.http_status = 200
-        self._note_usage(terminal)
+        recording.completed(self.exchange, terminal)
         self._answered = terminal
         try:
             return settling.settle_within(self._claim, self._outcome(terminal, self._claim), self.clock)
@@ -366,11 +344,6 @@ class Turn:
             log.exception("exchange %s: completed, but settling failed unforeseen", self.call.request_id)
             settling.leave_unstored(self._claim, "Completed, but settling failed; the log has the cause.", self.clock)
             return False
-
-    def _note_usage(self, terminal: Terminal) -> None:
-        exchange, usage = self.exchange, terminal.usage
-        exchange.input_tokens, exchange.cached_tokens = usage.input, usage.cached
-        exchange.output_tokens, exchange.reasoning_tokens = usage.output, usage.reasoning
 
     def _outcome(self, terminal: Terminal, claim: Claim) -> Outcome:
         note = self.provider.before_responses_snapshot_commit(
@@ -398,14 +371,6 @@ class Turn:
         ground = self._ground
         return answers.sealed(self.response_id, terminal.response, ground.items, ground.inbound.continued_items)
 
-    def _note_end(self, stream: Stream, ending: Ending) -> None:
-        exchange = self.exchange
-        exchange.ended_by, exchange.last_event = ending.by, stream.relay.last_event[:64]
-        exchange.finished_at = self.clock.now()
-        exchange.total_ms = self._elapsed_ms()
-        if stream.output_at is not None:
-            exchange.first_byte_ms = max(0, round((stream.output_at - self._began) * 1000))
-
     def _abandon(self, stream: Stream, *, settled: bool) -> None:
         """The caller left while something was being written to it."""
         if settled and self.exchange.status in {Status.COMPLETED, Status.INCOMPLETE}:
@@ -413,27 +378,17 @@ class Turn:
             settling.note_delivery(self.exchange)
         elif self.exchange.status == Status.IN_FLIGHT:
             self.cancellation.cancel()
-            self._note_end(stream, Ending(EndedBy.CALLER))
+            recording.ended(self.exchange, stream, Ending(EndedBy.CALLER), self.clock, self._began)
             self._fail("caller_left", "", http_status=200)
 
     def _fail(self, code: str, message: str, *, http_status: int) -> None:
-        exchange = self.exchange
-        exchange.status, exchange.http_status = Status.FAILED, http_status
-        exchange.error_code, exchange.error_message = code[:128], message[:1000]
-        settling.fail(exchange, self._learnt, self.clock)
+        recording.failed(self.exchange, code, message, http_status=http_status)
+        settling.fail(self.exchange, self._learnt, self.clock)
 
     def _refuse(self, error: ApiError) -> None:
         """The turn ended before the upstream began an answer."""
-        exchange = self.exchange
-        exchange.status = Status.REFUSED if error.http_status < 500 else Status.FAILED
-        exchange.ended_by = EndedBy.CALLER if self.cancellation.cancelled else exchange.ended_by or EndedBy.GATEWAY
-        exchange.http_status = error.http_status
-        exchange.error_code, exchange.error_message = (error.code or "")[:128], error.message[:1000]
-        exchange.finished_at, exchange.total_ms = self.clock.now(), self._elapsed_ms()
-        settling.fail(exchange, self._learnt, self.clock)
+        recording.refused(self.exchange, error, self.clock, self._began, cancelled=self.cancellation.cancelled)
+        settling.fail(self.exchange, self._learnt, self.clock)
         if self._capture is not None:
             self._capture.refused(error)
-            self._capture.write(exchange)
-
-    def _elapsed_ms(self) -> int:
-        return max(0, round((self.clock.monotonic() - self._began) * 1000))
+            self._capture.write(self.exchange)

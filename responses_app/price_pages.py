@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import urlsplit
 
 from django.contrib import admin
+from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -26,7 +26,7 @@ class ModelPriceAdmin(LastingAdmin):
     sortable_by = ("named", "effective_from")
     list_per_page = 50
 
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """A price is no history: what was wrong may go."""
         return bool(request.user.has_perm("responses_app.delete_modelprice"))
 

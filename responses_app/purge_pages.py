@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
 from django.utils.decorators import method_decorator
@@ -100,7 +100,7 @@ class PurgeAdmin(HistoryAdmin):
     list_select_related = ("api_key",)
     page_template = "console/purge.html"
 
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """Owners, unless they have given it to others."""
         return bool(request.user.has_perm("responses_app.add_purge"))
 
@@ -131,7 +131,7 @@ class PurgeAdmin(HistoryAdmin):
         return {"state": self.state(row), "foreseen": _told(row.foreseen), "removed": _told(row.removed), "waiting": waiting}
 
     @method_decorator(sensitive_post_parameters("password", "code", "name"))
-    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Ask whose; say what will be lost; ask for the password; do it."""
         if not self.has_add_permission(request):
             raise PermissionDenied

@@ -14,14 +14,15 @@ from accounts import quota
 from floway import sql
 from floway.durability import is_held_up, waiting_at_most
 from floway.providers.contract import Keepsake, QuotaWindow, SnapshotNote
+from floway.sql import Tells
 from floway.wire.fold import Terminal
 from floway.wire.json import JSON
-from responses_app import claims, content, conversing, keepsakes, limits, statements
+from responses_app import claims, content, conversing, keepsakes, limits
 from responses_app.claims import Claim
 from responses_app.clock import Clock
 from responses_app.conversing import Joined
 from responses_app.models import Conversation, Exchange, Snapshot
-from responses_app.statements import Tells
+from responses_app.statements import conversations, exchanges, segments, snapshots
 
 log = logging.getLogger(__name__)
 
@@ -99,8 +100,8 @@ def settle(claim: Claim, outcome: Outcome) -> None:
         current = _touch(claim, outcome, opens_window=compacted)
         place = content.write(added)
         if issued and exchange.credential_id is not None:
-            statements.add_provenance(exchange.api_key_id, issued, exchange.credential_id)
-        has_ended = statements.end_exchange(exchange)
+            segments.add_provenance(exchange.api_key_id, issued, exchange.credential_id)
+        has_ended = exchanges.end(exchange)
         generation = claims.keep(claim)
         # What was asked so far has gone to the database in one piece when the first answer is looked at.
         latest = current()
@@ -126,11 +127,11 @@ def _touch(claim: Claim, outcome: Outcome, *, opens_window: bool) -> Tells[int |
     elsewhere = _elsewhere(claim, outcome.continued)
     # Locks are taken in the order of the conversations' numbers, as a purge takes them.
     comes_first = elsewhere is not None and elsewhere.conversation_id < claim.conversation.pk
-    if elsewhere is not None and comes_first and not statements.stands(elsewhere.pk):
+    if elsewhere is not None and comes_first and not snapshots.stands(elsewhere.pk):
         raise Purged
     used_at = None if claim.is_first else exchange.started_at  # it was made with that
-    current = statements.touch(claim.conversation.pk, exchange.credential_id, used_at, remembered, opens_window=opens_window)
-    if elsewhere is not None and not comes_first and not statements.stands(elsewhere.pk):
+    current = conversations.touch(claim.conversation.pk, exchange.credential_id, used_at, remembered, opens_window=opens_window)
+    if elsewhere is not None and not comes_first and not snapshots.stands(elsewhere.pk):
         raise Purged
     return current
 
@@ -171,7 +172,7 @@ def _same_ground(parent: Snapshot, conversation: Conversation, outcome: Outcome)
 
 def _add_snapshot(claim: Claim, outcome: Outcome, place: content.Written, generation: int, *, compacted: bool) -> None:
     exchange = claim.exchange
-    statements.add_snapshot(
+    snapshots.add(
         response_id=outcome.response_id,
         api_key_id=exchange.api_key_id,
         conversation_id=claim.conversation.pk,
@@ -232,7 +233,7 @@ def settle_within(claim: Claim, outcome: Outcome, clock: Clock) -> bool:
     while True:
         try:
             with waiting_at_most(patience.left):
-                if not (failed and statements.is_settled(claim.conversation.pk, outcome.response_id)):
+                if not (failed and snapshots.is_settled(claim.conversation.pk, outcome.response_id)):
                     settle(claim, outcome)
         except Purged:
             leave_unstored(claim, "Completed; its content was purged while it ran, and nothing of it is stored.", clock)
@@ -266,9 +267,9 @@ def leave_unstored(claim: Claim, why: str, clock: Clock) -> None:
 
     def write() -> None:
         with transaction.atomic():
-            if statements.is_settled(claim.conversation.pk, exchange.response_id):
+            if snapshots.is_settled(claim.conversation.pk, exchange.response_id):
                 exchange.operator_note, exchange.stored = before
-            elif statements.end_exchange(exchange)():
+            elif exchanges.end(exchange)():
                 claims.keep(claim)()
                 limits.ended(exchange)
 
@@ -284,8 +285,8 @@ def fail(exchange: Exchange, learnt: Learnt | None, clock: Clock) -> None:
         try:
             with transaction.atomic():
                 if learnt is not None and learnt.keepsake is not None:
-                    statements.refer(learnt.conversation_id)  # the keepsake will; conversations come first
-                if not statements.end_exchange(exchange)():
+                    conversations.refer(learnt.conversation_id)  # the keepsake will; conversations come first
+                if not exchanges.end(exchange)():
                     return  # written before, by a commit whose answer was lost
                 if exchange.continued_id is not None:
                     claims.release(exchange)
@@ -294,7 +295,7 @@ def fail(exchange: Exchange, learnt: Learnt | None, clock: Clock) -> None:
                 limits.ended(exchange)
         except BaseException as error:
             if is_new:
-                statements.forget_row(exchange)
+                exchanges.forget_row(exchange)
             if not isinstance(error, _Unkept):
                 raise
             write(None)
@@ -312,7 +313,7 @@ def note_delivery(exchange: Exchange) -> None:
     """Write who ended a settled exchange; its loss would only cost the operator a detail."""
     try:
         with transaction.atomic():
-            statements.note_delivery(exchange)
+            exchanges.note_delivery(exchange)
     except Error as error:
         log.warning("exchange %s: %s", exchange.request_id, error)
     finally:

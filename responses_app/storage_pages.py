@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -23,25 +22,24 @@ _ROUNDS = 20
 class StorageAdmin(HistoryAdmin):
     """One page; its rounds have none of their own."""
 
-    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Tables and rounds."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        rounds = list(Collection.objects.all()[:_ROUNDS])
-        for round_ in rounds:
-            round_.ms = (round_.ended_at - round_.began_at) // timedelta(milliseconds=1)  # type: ignore[attr-defined]
         return page(
             self,
             request,
             "console/storage.html",
             "Storage",
             storage=storage.standing(),
-            rounds=rounds,
+            rounds=Collection.objects.all()[:_ROUNDS],
             own=ApiKey.objects.exclude(retention_days=None).count(),
             retention_days=settings.FLOWAY_RETENTION_DAYS,
             history_days=settings.FLOWAY_HISTORY_DAYS,
         )
 
-    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
         """None."""
         raise Http404

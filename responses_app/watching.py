@@ -58,7 +58,7 @@ class Watch:
     def _end(self) -> None:
         self._on_gone()
         with suppress(OSError):
-            self._caller.shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr] # as above
+            self._caller.shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr] # or nothing would be watched
 
 
 class Watched:

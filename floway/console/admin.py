@@ -63,7 +63,7 @@ class ActionFilter(admin.SimpleListFilter):
     title = "what"
     parameter_name = "what"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> Sequence[tuple[str, str]]:
         """What was ever done here."""
         found = AuditEntry.objects.order_by("action").values_list("action", flat=True).distinct()[:_ACTIONS]
         return [(action, action) for action in found]
@@ -79,7 +79,7 @@ class ActorFilter(admin.SimpleListFilter):
     title = "who"
     parameter_name = "who"
 
-    def lookups(self, request: HttpRequest, model_admin: Any) -> Sequence[tuple[str, str]]:
+    def lookups(self, request: HttpRequest, model_admin: admin.ModelAdmin[Any]) -> Sequence[tuple[str, str]]:
         """Everybody who ever did something."""
         found = AuditEntry.objects.order_by("actor").values_list("actor", flat=True).distinct()[:_ACTIONS]
         return [(actor, markup.clean(actor)) for actor in found]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 
@@ -21,7 +20,7 @@ class Branch:
 
     kind: str
     id: str
-    conversations: list[Any] = field(default_factory=list)
+    conversations: list[Conversation] = field(default_factory=list)
     branches: list[Branch] = field(default_factory=list)
 
 
@@ -34,7 +33,7 @@ class Line:
 
     depth: int
     steps: Sequence[Branch]
-    conversation: Any
+    conversation: Conversation | None
 
 
 def recent() -> Sequence[Line]:
@@ -71,7 +70,7 @@ def _below(branch: Branch, kind: str, step_id: str, owner: str) -> Branch:
     return made
 
 
-def _first(branch: Branch) -> Any:
+def _first(branch: Branch) -> Conversation:
     while not branch.conversations:
         branch = branch.branches[0]
     return branch.conversations[0]
@@ -83,7 +82,8 @@ def lines(branches: Iterable[Branch], depth: int = 0) -> Iterator[Line]:
         steps = [branch]
         while not steps[-1].conversations and len(steps[-1].branches) == 1:
             steps.append(steps[-1].branches[0])
-        first, *others = steps[-1].conversations or [None]
+        ending: Sequence[Conversation | None] = steps[-1].conversations or [None]
+        first, *others = ending
         yield Line(depth, steps, first)
         yield from (Line(depth, steps[-1:], other) for other in others)
         yield from lines(steps[-1].branches, depth + 1)

@@ -6,6 +6,7 @@ What every turn asks is bound and prepared by the server, which then plans it on
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import TracebackType
 from typing import Any, Self
 
 import psycopg
@@ -35,8 +36,8 @@ class SchemaEditor(schema.DatabaseSchemaEditor):
             self.connection.limit_waiting(0)
         return self
 
-    def __exit__(self, *error: Any) -> None:  # noqa: PYI036 - handed on
-        super().__exit__(*error)
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        super().__exit__(kind, error, traceback)
         if not self.collect_sql:
             self.connection.limit_waiting(self.connection.lock_timeout)
 

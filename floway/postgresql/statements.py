@@ -12,11 +12,12 @@ from functools import lru_cache
 from typing import Any
 
 import psycopg
-from psycopg import errors
+from psycopg import Connection, errors
 from psycopg._preparing import Prepare
 from psycopg.adapt import AdaptersMap, Dumper, PyFormat, Transformer
 from psycopg.generators import fetch_many, send
 from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
+from psycopg.pq.abc import PGconn
 
 Row = tuple[Any, ...]
 _FAILED, _GAVE = ExecStatus.FATAL_ERROR, (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
@@ -100,7 +101,7 @@ class Statement:
             raise psycopg.InterfaceError("it was not executed: the transaction ended, or what came before it failed")
         return self._result
 
-    def put(self, pgconn: Any, prepared: Any) -> None:
+    def put(self, pgconn: PGconn, prepared: Any) -> None:
         """Into what is sent next."""
         self._prepare, self._name = prepared.get(self)
         self._key = prepared.maybe_add_to_cache(self, self._prepare, self._name)
@@ -111,7 +112,7 @@ class Statement:
         else:
             pgconn.send_query_prepared(self._name, self._params, self._formats)
 
-    def take(self, pgconn: Any, prepared: Any) -> Generator[Any, Any, Any]:
+    def take(self, pgconn: PGconn, prepared: Any) -> Generator[Any, Any, Any]:
         """What the server answers; returns the result that tells of an error, or None."""
         results = []
         if self._prepare is Prepare.SHOULD:
@@ -124,7 +125,7 @@ class Statement:
         return next((result for result in results if result.status == _FAILED), None)
 
 
-def exchange(connection: Any, statements: Sequence[Statement]) -> Generator[Any, Any, None]:
+def exchange(connection: Connection[Any], statements: Sequence[Statement]) -> Generator[Any, Any, None]:
     """Send them all, and take what they give; for psycopg's `wait`.
 
     :raises psycopg.Error: the first that failed; none behind it was executed.

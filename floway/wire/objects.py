@@ -201,7 +201,8 @@ def opened_part(kind: str) -> dict[str, JSON]:
     """A content part before anything of it has come."""
     if kind == "refusal":
         return {"type": kind, "refusal": ""}
-    return complete_part({"type": kind, "text": ""})  # type: ignore[no-any-return]
+    opened: dict[str, JSON] = complete_part({"type": kind, "text": ""})
+    return opened
 
 
 def id_prefix(kind: JSON) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import ClassVar
 
 from django.db import models
@@ -59,3 +60,8 @@ class Collection(models.Model):
 
     def __str__(self) -> str:
         return f"round {self.pk}"
+
+    @property
+    def took_ms(self) -> int:
+        """How long it took, in milliseconds."""
+        return (self.ended_at - self.began_at) // timedelta(milliseconds=1)

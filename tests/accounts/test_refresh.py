@@ -49,7 +49,7 @@ class Authority:
 def authority() -> Iterator[Authority]:
     with override_settings(FLOWAY_PROVIDERS={"authority": {"class": "tests.accounts.test_refresh.Authority"}}):
         registry.forget()
-        yield registry.get("authority")  # type: ignore[misc] # it is no whole provider, nor need it be
+        yield registry.get("authority")
     registry.forget()
 
 

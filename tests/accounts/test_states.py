@@ -106,7 +106,7 @@ def test_a_success_that_began_before_a_failure_does_not_undo_it() -> None:
 def test_a_success_of_a_credential_that_is_well_writes_nothing(django_assert_num_queries: object) -> None:
     make_credential()
     credential = row()
-    with django_assert_num_queries(0):  # type: ignore[operator] # pytest-django's
+    with django_assert_num_queries(0):
         states.succeeded(credential)
 
 

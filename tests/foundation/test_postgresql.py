@@ -98,7 +98,7 @@ def test_a_migration_waits_for_locks_as_long_as_it_takes_and_nothing_else_does(a
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[Connection]:
     """A connection of its own that waits as under gevent."""
-    config: dict[str, Any] = connection.get_connection_params()  # type: ignore[attr-defined] # PostgreSQL's
+    config: dict[str, Any] = connection.get_connection_params()
     given: dict[str, Any] = {name: config[name] for name in ("dbname", "user", "password", "host", "port") if name in config}
     monkeypatch.setattr(monkey, "is_module_patched", lambda name: True)
     with Connection.connect(**given, autocommit=True) as made:

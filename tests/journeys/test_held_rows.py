@@ -51,7 +51,7 @@ def test_a_complete_turn_is_stored_as_soon_as_it_can_be(
 
     def settle(*arguments: object) -> None:
         try:
-            real(*arguments)  # type: ignore[arg-type] # handed on
+            real(*arguments)
         except OperationalError:
             refused.set()
             free.wait(10)

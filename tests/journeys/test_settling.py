@@ -10,9 +10,10 @@ import pytest
 from django.db import DatabaseError, OperationalError, connection, transaction
 
 from accounts.models import KeyBudget
-from responses_app import claims, settling, statements
+from responses_app import claims, settling
 from responses_app.claims import Claim
 from responses_app.models import Exchange, Snapshot
+from responses_app.statements import snapshots
 from tests.conftest import Gateway
 from tests.fakes import faults
 from tests.fakes.caller import Caller, turn
@@ -95,7 +96,7 @@ def test_a_commit_that_came_through_unheard_is_not_written_over(gateway: Gateway
     real = settling.settle
 
     def settle_unheard(*arguments: object) -> None:
-        real(*arguments)  # type: ignore[arg-type] # handed on
+        real(*arguments)
         raise OperationalError("the connection was lost")
 
     monkeypatch.setattr(settling, "settle", settle_unheard)
@@ -113,7 +114,7 @@ def test_settling_is_tried_again_while_the_database_is_busy(gateway: Gateway, mo
         tries.append(1)
         if len(tries) == 1:
             raise DatabaseError("locked")
-        real(*arguments)  # type: ignore[arg-type] # handed on
+        real(*arguments)
 
     monkeypatch.setattr(settling, "settle", busy_once)
     assert gateway.say("hello").json["store"] is True
@@ -144,7 +145,7 @@ def test_a_commit_in_doubt_for_longer_than_a_turn_can_wait_is_counted_once_and_s
 
     monkeypatch.setattr(settling, "GIVE_UP_AFTER_SECONDS", 0.2)
     with unheard_commits(settling), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(statements, "is_settled", unreachable)
+        patch.setattr(snapshots, "is_settled", unreachable)
         reply = metered.say("hello")
     assert (reply.status, reply.json["status"], reply.json["store"]) == (200, "completed", False)
     (write,) = late

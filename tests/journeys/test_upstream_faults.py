@@ -271,7 +271,7 @@ def test_an_answer_cut_at_every_byte_is_the_same_answer(gateway: Gateway, upstre
 def test_other_line_ends_are_understood(gateway: Gateway, upstream: FakeUpstream, newline: bytes) -> None:
     def answer(upstream: FakeUpstream, exchange: object, account_id: str) -> None:
         parts = [frame(event).replace(b"\n", newline) for event in upstream.events(exchange.request, account_id)]  # type: ignore[attr-defined] # an Exchange
-        faults.frames(b"\xef\xbb\xbf", b": comment" + newline * 2, *parts)(upstream, exchange, account_id)  # type: ignore[arg-type] # as above
+        faults.frames(b"\xef\xbb\xbf", b": comment" + newline * 2, *parts)(upstream, exchange, account_id)
 
     upstream.script(answer)
     assert "hello" in text_of(gateway.say("hello").json)

@@ -25,7 +25,12 @@ def classify(status: int, body: Any = b"", **headers: str) -> Failure:
     return make_provider().classify_failure(status, Headers.of(lines), raw, NOW)
 
 
-def error(code: str | None = None, type: str | None = None, message: str = "No.", **more: Any) -> dict[str, Any]:  # noqa: A002
+def error(
+    code: str | None = None,
+    type: str | None = None,  # noqa: A002 - the envelope's own word
+    message: str = "No.",
+    **more: Any,
+) -> dict[str, Any]:
     return {"error": {"code": code, "type": type, "message": message, **more}}
 
 

@@ -15,11 +15,12 @@ from accounts import quota
 from accounts.models import ApiKey, KeyBudget, QuotaReading
 from floway import sql
 from floway.providers.contract import Keepsake, QuotaWindow
-from responses_app import content, conversing, pruning, purging, retrieving, settling, statements
+from responses_app import content, conversing, pruning, purging, retrieving, settling
 from responses_app.clock import SystemClock
 from responses_app.listing import identified
 from responses_app.models import BackgroundResponse, Conversation, Exchange, NamedConversation, Provenance, Purge, Snapshot
 from responses_app.pacing import Pace
+from responses_app.statements import conversations, segments
 from tests.console import people, rows
 from tests.console.pages import budgets
 from tests.fakes.writer import Holder, Writer
@@ -115,13 +116,13 @@ def test_who_notes_what_was_issued_inserts_it_in_one_order() -> None:
 
     def note() -> None:
         with transaction.atomic():
-            statements.add_provenance(key.pk, [two, one], credential.pk)
+            segments.add_provenance(key.pk, [two, one], credential.pk)
 
     with waiting_for_me(note) as noting:
-        statements.add_provenance(key.pk, [one], credential.pk)
+        segments.add_provenance(key.pk, [one], credential.pk)
         sql.send_waiting()
         met(noting)
-        statements.add_provenance(key.pk, [two], credential.pk)
+        segments.add_provenance(key.pk, [two], credential.pk)
     assert Provenance.objects.filter(api_key=key).count() == 2
 
 
@@ -134,7 +135,7 @@ def test_who_takes_an_item_out_locks_the_line_in_which_its_conversation_stands_n
     before = Conversation.objects.filter(pk=named.tip.conversation_id)
     moving = Holder(lambda: (before.update(last_used_at=NOW), NamedConversation.objects.update(tip=tip)))
     with waiting_for_me(lambda: conversing.remove(line.key.pk, named.public_id, item["id"])) as removing:
-        assert statements.touch(tip.conversation_id, None, NOW, None, opens_window=False)() == 0
+        assert conversations.touch(tip.conversation_id, None, NOW, None, opens_window=False)() == 0
         moving.hold()
         removing.start()
         removing.wait_until_it_waits()

@@ -9,9 +9,10 @@ import pytest
 from django.db import DatabaseError, Error, OperationalError
 from psycopg.errors import LockNotAvailable
 
-from responses_app import settling, statements
+from responses_app import settling
 from responses_app.claims import Claim
 from responses_app.settling import Outcome
+from responses_app.statements import snapshots
 from tests.fakes.clock import ScriptedClock
 
 pytestmark = pytest.mark.django_db
@@ -37,7 +38,7 @@ class Store:
         self._waits, self._other = (cast(Claim, _claim(name)) for name in "ab")
         monkeypatch.setattr(settling, "settle", self._settle)
         monkeypatch.setattr(settling, "leave_unstored", lambda *_, **__: None)
-        monkeypatch.setattr(statements, "is_settled", lambda *_: False)
+        monkeypatch.setattr(snapshots, "is_settled", lambda *_: False)
         monkeypatch.setattr(settling._Patience, "taken_at", float("-inf"))
 
     def _settle(self, claim: Claim, _: Any) -> None:

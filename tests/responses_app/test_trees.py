@@ -220,4 +220,4 @@ class Trees(RuleBasedStateMachine):
 @pytest.mark.django_db(transaction=True)
 def test_windows_are_those_of_the_rule_and_no_two_branches_share_one() -> None:
     bounds = settings(max_examples=40, stateful_step_count=30)
-    run_state_machine_as_test(Trees, settings=bounds)  # type: ignore[no-untyped-call] # hypothesis's
+    run_state_machine_as_test(Trees, settings=bounds)

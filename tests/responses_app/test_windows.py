@@ -14,9 +14,10 @@ from accounts.models import ApiKey
 from floway.providers.contract import IdentityClaim, Numbered, Opaque, ScopeStep
 from floway.wire.events import Usage
 from floway.wire.fold import Terminal
-from responses_app import claims, settling, statements
+from responses_app import claims, settling
 from responses_app.models import Conversation, Exchange, Snapshot
 from responses_app.settling import Outcome
+from responses_app.statements import conversations, snapshots
 from tests.fakes.writer import Holder, Writer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -72,7 +73,7 @@ class Line:
     def turn(
         self, name: str, continues: str | None = None, *, compacts: bool = False, stored: bool = True, **where: object
     ) -> int:
-        claim = self.claim(continues, **where)  # type: ignore[arg-type] # a test's shorthand
+        claim = self.claim(continues, **where)
         self.settle(name, claim, compacts=compacts, stored=stored)
         return claim.generation
 
@@ -229,7 +230,7 @@ def test_a_purge_waits_for_a_turn_that_goes_on_from_the_purged_conversation_and_
 
     conversation = Conversation.objects.filter(pk=held.conversation_id)
     with transaction.atomic():
-        assert statements.stands(held.pk)
+        assert snapshots.stands(held.pk)
         assert tried(lambda: conversation.update(last_used_at=NOW, latest_note={}))
         assert not tried(lambda: conversation.update(scope_digest=b"purged"))
     assert tried(lambda: conversation.update(scope_digest=b"purged"))
@@ -245,7 +246,7 @@ def test_who_comes_too_late_for_a_window_stands_in_nobodys_way_who_settles_there
     taking = Holder(lambda: parent.update(continued_until=datetime.now(UTC) + timedelta(hours=1)))
     late = Writer(lambda: line.claim("r1"))
     with transaction.atomic():
-        assert statements.touch(holder.conversation.pk, None, NOW, None, opens_window=False)() == 0
+        assert conversations.touch(holder.conversation.pk, None, NOW, None, opens_window=False)() == 0
         taking.hold()
         late.start()
         late.wait_until_it_waits()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Prefetch
+from django.db.models import Prefetch, QuerySet
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema, extend_schema_field
@@ -52,7 +52,7 @@ class CredentialRow(serializers.ModelSerializer[OAuthCredential]):
         return str(row.standing(timezone.now()))
 
     @extend_schema_field(OpenApiTypes.DATETIME)
-    def get_access_token_expires_at(self, row: OAuthCredential) -> Any:
+    def get_access_token_expires_at(self, row: OAuthCredential) -> datetime | None:
         """Null where it is not known."""
         tokens = health.tokens(row)
         return tokens.access_expires_at if tokens else None
@@ -72,7 +72,7 @@ class Credentials(Rows):
     serializer_class = CredentialRow
     reads, writes = "accounts.view_oauthcredential", "accounts.change_oauthcredential"
 
-    def get_queryset(self) -> Any:
+    def get_queryset(self) -> QuerySet[OAuthCredential]:
         """Without anything sealed."""
         return health.looked_at()
 
@@ -143,7 +143,7 @@ class BudgetRow(serializers.ModelSerializer[KeyBudget]):
         return row.used_at(timezone.now())
 
     @extend_schema_field(OpenApiTypes.DATETIME)
-    def get_resets_at(self, row: KeyBudget) -> Any:
+    def get_resets_at(self, row: KeyBudget) -> datetime | None:
         """When the next window begins."""
         return row.resets_at(timezone.now())
 
@@ -158,7 +158,7 @@ class KeyRow(serializers.ModelSerializer[ApiKey]):
 
     class Meta:
         model = ApiKey
-        fields = (
+        fields: tuple[str, ...] = (
             *("id", "name", "provider", "enabled", "strict", "expires_at", "allowed_models", "max_in_flight", "credentials"),
             *("capture_until", "budgets", "secrets", "created_at", "last_used_at"),
         )
@@ -183,7 +183,7 @@ class NewKey(KeyRow):
     secret = serializers.CharField(read_only=True)
 
     class Meta(KeyRow.Meta):
-        fields = (*KeyRow.Meta.fields, "secret")  # type: ignore[assignment] # one more
+        fields = (*KeyRow.Meta.fields, "secret")
 
 
 class Grace(serializers.Serializer[Any]):
@@ -198,14 +198,14 @@ class Keys(Rows, mixins.CreateModelMixin, mixins.UpdateModelMixin):
 
     queryset = ApiKey.objects.none()
     serializer_class = KeyRow
-    http_method_names = ["get", "post", "patch", "head", "options"]  # noqa: RUF012 - DRF's own way
+    http_method_names = ("get", "post", "patch", "head", "options")
     reads, writes = "accounts.view_apikey", "accounts.change_apikey"
 
     def needed(self, method: str) -> str | None:
         """Issuing is a permission of its own."""
         return "accounts.add_apikey" if self.action == "create" else super().needed(method)
 
-    def get_queryset(self) -> Any:
+    def get_queryset(self) -> QuerySet[ApiKey]:
         """Without the secrets' hashes."""
         visible = ApiKeySecret.objects.defer("digest").order_by("pk")
         return ApiKey.objects.prefetch_related(Prefetch("secrets", visible), "budgets", "credentials")

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import Http404
 from drf_spectacular.openapi import AutoSchema
 from rest_framework import exceptions, mixins, serializers
 from rest_framework.exceptions import ErrorDetail
 from rest_framework.negotiation import BaseContentNegotiation
 from rest_framework.pagination import CursorPagination
-from rest_framework.parsers import JSONParser
+from rest_framework.parsers import BaseParser, JSONParser
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -47,12 +48,12 @@ class SmallJSON(JSONParser):
 class AlwaysJSON(BaseContentNegotiation):
     """Whatever a client accepts, it gets JSON; what it sends must say that it is."""
 
-    def select_parser(self, request: Request, parsers: Any) -> Any:
+    def select_parser(self, request: Request, parsers: Any) -> BaseParser | None:
         """By the content type."""
         stated = (request.content_type or "").partition(";")[0].strip().lower()
         return parsers[0] if stated == parsers[0].media_type else None
 
-    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> tuple[BaseRenderer, str]:
         """The only one."""
         return renderers[0], renderers[0].media_type
 
@@ -86,11 +87,11 @@ class Operators(APIView):
         """The permission for that method."""
         return self.reads if method in {"GET", "HEAD", "OPTIONS"} else self.writes
 
-    def get_exception_handler(self) -> Any:
+    def get_exception_handler(self) -> Callable[[Exception, dict[str, Any]], Response]:
         """Errors in the envelope."""
         return on_error
 
-    def finalize_response(self, request: Request, response: Any, *args: Any, **kwargs: Any) -> Any:
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         """Not to be kept by anybody."""
         response["Cache-Control"] = "private, no-store"
         return super().finalize_response(request, response, *args, **kwargs)
@@ -107,7 +108,7 @@ class Rows(Operators, mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
     query: ClassVar[type[serializers.Serializer[Any]] | None] = None
     lookups: ClassVar[Mapping[str, str]] = {}
 
-    def filter_queryset(self, queryset: Any) -> Any:
+    def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Only what was asked for.
 
         :raises ValidationError: a parameter cannot be read.

@@ -5,9 +5,8 @@ Both take their routes or their description's address as arguments: another API 
 
 from __future__ import annotations
 
-from typing import Any
-
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.renderers import OpenApiJsonRenderer
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.negotiation import DefaultContentNegotiation
@@ -18,7 +17,7 @@ from floway.console.api.base import Operators
 class Description(Operators, SpectacularAPIView):
     """The description, as JSON."""
 
-    renderer_classes = [OpenApiJsonRenderer]  # noqa: RUF012 - its own way
+    renderer_classes = [OpenApiJsonRenderer]  # noqa: RUF012 - a list in the class it comes from
     content_negotiation_class = DefaultContentNegotiation
 
 
@@ -37,7 +36,7 @@ class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
     target_class = "floway.console.api.access.TokenAuthentication"
     name = "operatorToken"
 
-    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
         """As a bearer."""
         return {"type": "http", "scheme": "bearer"}
 
@@ -48,7 +47,7 @@ class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
     target_class = "floway.console.api.access.OperatorSession"
     name = "session"
 
-    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, str]:
         """As a cookie."""
         from django.conf import settings
 

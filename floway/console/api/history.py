@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
+from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import exceptions, serializers
 from rest_framework.request import Request
@@ -60,7 +62,7 @@ class SnapshotRow(serializers.ModelSerializer[Snapshot]):
 
     class Meta:
         model = Snapshot
-        fields = (
+        fields: tuple[str, ...] = (
             *(
                 "response_id",
                 "request_id",
@@ -82,7 +84,7 @@ class SnapshotWithContent(SnapshotRow):
     items = serializers.ListField(child=serializers.DictField(), required=False)
 
     class Meta(SnapshotRow.Meta):
-        fields = (*SnapshotRow.Meta.fields, "items")  # type: ignore[assignment] # more
+        fields = (*SnapshotRow.Meta.fields, "items")
 
 
 class ExchangeRow(serializers.ModelSerializer[Exchange]):
@@ -90,7 +92,7 @@ class ExchangeRow(serializers.ModelSerializer[Exchange]):
 
     class Meta:
         model = Exchange
-        fields = (
+        fields: tuple[str, ...] = (
             *("request_id", "response_id", "api_key", "credential", "conversation", "provider", "action", "model", "streamed"),
             *("stored", "status", "ended_by", "last_event", "http_status", "error_code", "error_message", "operator_note"),
             *("dispatches", "input_items", "known_items", "input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens"),
@@ -102,7 +104,7 @@ class ExchangeWhole(ExchangeRow):
     """With how it was identified, changed and sent."""
 
     class Meta(ExchangeRow.Meta):
-        fields = (*ExchangeRow.Meta.fields, "attempts", "identity", "changes", "upstream_ids")  # type: ignore[assignment] # more
+        fields = (*ExchangeRow.Meta.fields, "attempts", "identity", "changes", "upstream_ids")
 
 
 class _ByStart(Pages):
@@ -117,7 +119,7 @@ class Conversations(Rows):
     queryset = Conversation.objects.all()
     serializer_class = ConversationRow
     query = Within
-    lookups = {  # noqa: RUF012 - Django's own way
+    lookups: ClassVar[Mapping[str, str]] = {
         "key": "api_key_id",
         "credential": "credential_id",
         "since": "last_used_at__gte",
@@ -135,7 +137,7 @@ class Snapshots(Rows):
     serializer_class = SnapshotRow
     query = SnapshotQuery
     lookup_field = "response_id"
-    lookups = {  # noqa: RUF012 - likewise
+    lookups: ClassVar[Mapping[str, str]] = {
         "key": "api_key_id",
         "credential": "credential_id",
         "conversation": "conversation_id",
@@ -177,7 +179,7 @@ class Exchanges(Rows):
     pagination_class = _ByStart
     query = ExchangeQuery
     lookup_field = "request_id"
-    lookups = {  # noqa: RUF012 - likewise
+    lookups: ClassVar[Mapping[str, str]] = {
         "key": "api_key_id",
         "credential": "credential_id",
         "since": "started_at__gte",
@@ -187,10 +189,10 @@ class Exchanges(Rows):
     }
     reads = "responses_app.view_exchange"
 
-    def get_serializer_class(self) -> Any:
+    def get_serializer_class(self) -> type[ExchangeRow]:
         """All of one, the outline of many."""
         return ExchangeWhole if self.detail else ExchangeRow
 
-    def get_queryset(self) -> Any:
+    def get_queryset(self) -> QuerySet[Exchange]:
         """Only the columns that are told."""
         return Exchange.objects.only("pk", *self.get_serializer_class().Meta.fields)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import serializers
@@ -146,7 +147,7 @@ class Workers(Rows):
     serializer_class = WorkerRow
     reads = "responses_app.view_worker"
 
-    def get_queryset(self) -> Any:
+    def get_queryset(self) -> QuerySet[Worker]:
         """With how each stands."""
         return fleet.standing()
 
@@ -215,5 +216,10 @@ class Audit(Rows):
     queryset = AuditEntry.objects.all()
     serializer_class = AuditRow
     query = AuditQuery
-    lookups = {"actor": "actor", "action": "action", "since": "at__gte", "until": "at__lt"}  # noqa: RUF012 - DRF's own way
+    lookups: ClassVar[Mapping[str, str]] = {
+        "actor": "actor",
+        "action": "action",
+        "since": "at__gte",
+        "until": "at__lt",
+    }
     reads = "accounts.view_auditentry"

@@ -21,8 +21,8 @@ _models = [
 (_home / "keys.json").write_text(json.dumps({"floway": KEY}))
 
 import llm  # noqa: E402 - it reads the above
-from click.testing import CliRunner  # noqa: E402
-from llm.cli import cli  # noqa: E402
+from click.testing import CliRunner  # noqa: E402 - likewise
+from llm.cli import cli  # noqa: E402 - likewise
 
 
 def said(*arguments: str) -> Any:
