@@ -56,6 +56,12 @@ def create(message: JSONObject) -> Create:
         raise InvalidRequest(
             "One connection takes one turn at a time; open another one.", param="stream_id", code="unsupported_parameter"
         )
+    if said.get("background") is True:
+        raise InvalidRequest(
+            "A connection takes no turn in the background; ask for it with a POST.",
+            param="background",
+            code="unsupported_parameter",
+        )
     body = {key: value for key, value in said.items() if key not in _OF_THE_MESSAGE}
     return Create({**body, "stream": True}, generate is not False)
 

@@ -300,3 +300,15 @@ def test_a_caller_who_leaves_before_an_answer_begins_ends_the_upstream_too(gatew
         caller.leave()
         assert parting.left.wait(5)
     assert gateway.exchange().ended_by == "caller"
+
+
+def test_a_socket_takes_no_turn_in_the_background(gateway: Gateway, upstream: FakeUpstream) -> None:
+    with socket.opened(gateway) as caller:
+        for nested in ({"background": True, "generate": False}, {"response": {"background": True}}, {"background": True}):
+            caller.say({"type": "response.create", "model": "gpt-5.5", "input": "x", "event_id": "evt_1", **nested})
+            (told,) = caller.turn()
+            assert (told["status"], told["event_id"]) == (400, "evt_1")
+            assert (told["error"]["param"], told["error"]["code"]) == ("background", "unsupported_parameter")
+        answer = caller.ask("x", background=False)
+        assert (answer["status"], answer["background"]) == ("completed", False)
+    assert len(upstream.turns) == 1
