@@ -42,6 +42,21 @@ class CallerLeft(CallerError):
 
 
 @dataclass(frozen=True, slots=True)
+class Remembered:
+    """What a connection remembers of a response that is not stored.
+
+    :param items: what its conversation consists of.
+    :param turn: the settled turn that the first `length` of them come from: its response's id, empty where there is none.
+    :param stored: that turn's content is stored.
+    """
+
+    items: list[JSON] = field(repr=False)
+    turn: str = ""
+    stored: bool = False
+    length: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One authenticated request.
 
@@ -58,7 +73,7 @@ class Call:
     started_at: datetime
     environ: Mapping[str, Any] = field(default_factory=dict, repr=False)
     transport: Literal["http", "websocket"] = "http"
-    recall: Callable[[str], list[JSON] | None] = field(default=lambda _: None, repr=False)
+    recall: Callable[[str], Remembered | None] = field(default=lambda _: None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +90,14 @@ class Ground:
     items: list[JSON]
     joined: Joined | None = None
     recalled: JSON | None = None
+
+    @property
+    def remembered(self) -> Remembered:
+        """What a connection is to remember of it, where nothing is answered yet: whoever goes on from it continues the same."""
+        continued = self.continued if self.note is not None else None
+        if continued is None:
+            return Remembered(self.items)
+        return Remembered(self.items, continued.response_id, continued.stored, self.inbound.continued_items)
 
     def without(self, positions: Collection[int]) -> ResponsesRequest:
         """The request less some of its items; what the conversation remembers stays whole."""
@@ -197,21 +220,21 @@ def stand(call: Call) -> Ground:
             request = ResponsesRequest(call.headers, body, transport=call.transport)
             body["input"] = new = references.resolved(call.key, request, new, None, call.started_at)
         return Ground(None, None, ResponsesRequest(call.headers, body, transport=call.transport), new)
-    recalled = call.recall(previous)
-    stored = recalled is None
-    snapshot = snapshots.find(call.key.pk, previous, stored=stored) if "\0" not in previous else None
-    if snapshot is None and recalled is None:
+    remembered = call.recall(previous)
+    turn, stored = (previous, True) if remembered is None else (remembered.turn, remembered.stored)
+    snapshot = snapshots.find(call.key.pk, turn, stored=stored) if turn and "\0" not in turn else None
+    if snapshot is None and stored:
         raise previous_response_not_found(previous)
-    return _continuing(call, snapshot, recalled, new, None)
+    return _continuing(call, snapshot, remembered, new, None)
 
 
 def _continuing(
-    call: Call, snapshot: Snapshot | None, recalled: list[JSON] | None, new: list[JSON], joined: Joined | None
+    call: Call, snapshot: Snapshot | None, remembered: Remembered | None, new: list[JSON], joined: Joined | None
 ) -> Ground:
-    """Behind a snapshot's items; `recalled` are those that the connection remembers where the database has no content."""
+    """Behind a snapshot's items, or behind what the connection remembers, which begins with them."""
     try:
         note = snapshot.metadata() if snapshot is not None else None
-        before = content.expand(snapshot) if snapshot is not None and recalled is None else recalled or []
+        before = _before(snapshot, remembered)
     except (CannotUnseal, BrokenSnapshot) as error:
         named = f"'{joined.public_id}'" if joined is not None else f"response '{call.body['previous_response_id']}'"
         log.exception("the conversation of %s cannot be continued", named)
@@ -223,10 +246,17 @@ def _continuing(
     said = ResponsesRequest(call.headers, call.body, transport=call.transport)
     items = before + references.resolved(call.key, said, new, snapshot, call.started_at)
     body = {**_without_references(call.body), "input": items}
-    request = ResponsesRequest(call.headers, body, len(before), call.transport)
+    continued = len(before) if remembered is None else remembered.length
+    request = ResponsesRequest(call.headers, body, continued if snapshot is not None else 0, call.transport)
     if joined is not None and not note:
         return Ground(snapshot, None, request, items, joined, recalled=joined.tip.conversation.note)
     return Ground(snapshot, note, request, items, joined)
+
+
+def _before(snapshot: Snapshot | None, remembered: Remembered | None) -> list[JSON]:
+    if remembered is not None:
+        return remembered.items
+    return content.expand(snapshot) if snapshot is not None else []
 
 
 def _without_references(body: JSONObject) -> dict[str, JSON]:

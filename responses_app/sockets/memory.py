@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from dataclasses import replace
 
 from django.conf import settings
 
-from floway.wire.json import JSON, dumps, loads
+from floway.wire.json import dumps, loads
+from responses_app.acceptance import Remembered
 
 _MOST_RESPONSES = 8
 _SHARE = 8
@@ -44,40 +46,40 @@ BUDGET = Budget()
 
 
 class Memory:
-    """Of one connection: a response's id → the items that its conversation consists of. The oldest are forgotten first.
+    """Of one connection: a response's id → what is to be known of it to go on. The oldest are forgotten first.
 
     What does not fit is not kept, and its caller is told that the response is not found: it sends everything anew.
     """
 
     def __init__(self, budget: Budget = BUDGET) -> None:
         self._budget = budget
-        self._kept: OrderedDict[str, bytes] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[Remembered, bytes]] = OrderedDict()
         self._size = 0
 
-    def keep(self, response_id: str, items: list[JSON]) -> None:
+    def keep(self, response_id: str, remembered: Remembered) -> None:
         """Remember, in the place of what was known of it."""
         self.forget(response_id)
-        packed = dumps(items)
+        packed = dumps(remembered.items)
         while self._kept and (len(self._kept) >= _MOST_RESPONSES or self._size + len(packed) > self._budget.share):
             self.forget(next(iter(self._kept)))
         if self._size + len(packed) <= self._budget.share and self._budget.take(len(packed)):
-            self._kept[response_id] = packed
+            self._kept[response_id] = replace(remembered, items=[]), packed
             self._size += len(packed)
 
-    def recall(self, response_id: str) -> list[JSON] | None:
-        """The items, or None where nothing is known of the response."""
-        packed = self._kept.get(response_id)
-        if packed is None:
+    def recall(self, response_id: str) -> Remembered | None:
+        """What was kept, or None where nothing is known of the response."""
+        if response_id not in self._kept:
             return None
-        items: list[JSON] = loads(packed)
-        return items
+        remembered, packed = self._kept[response_id]
+        return replace(remembered, items=loads(packed))
 
     def forget(self, response_id: str) -> None:
         """It cannot be continued any more."""
-        packed = self._kept.pop(response_id, None)
-        if packed is not None:
-            self._size -= len(packed)
-            self._budget.give(len(packed))
+        kept = self._kept.pop(response_id, None)
+        if kept is not None:
+            size = len(kept[1])
+            self._size -= size
+            self._budget.give(size)
 
     def clear(self) -> None:
         """Forget everything."""

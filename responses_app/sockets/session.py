@@ -25,7 +25,7 @@ from floway.wire.errors import ApiError, BodyTooLarge, InvalidRequest, Unauthent
 from floway.wire.fold import Echo, Relay
 from floway.wire.headers import Headers
 from floway.wire.sse import encode
-from responses_app.acceptance import Call, stand, validated
+from responses_app.acceptance import Call, Remembered, stand, validated
 from responses_app.clock import Clock
 from responses_app.http import as_api_error, callers_headers, is_dialect, json_object, told_status
 from responses_app.pipeline import Turn
@@ -244,7 +244,7 @@ class Session:
         with closing(turn.stream()) as stream:
             for piece in stream:
                 if not turn.store and (remains := turn.remains) is not None:
-                    self._memory.keep(turn.response_id, remains)
+                    self._memory.keep(turn.response_id, Remembered(remains, turn.response_id, length=len(remains)))
                 self._told_all = turn.is_over
                 for message in unpacked.feed(piece):
                     self._socket.send(message)
@@ -256,9 +256,9 @@ class Session:
         ground = stand(call)
         connection.close()
         response_id = f"resp_{secrets.token_hex(24)}"
-        self._memory.keep(response_id, ground.items)
+        self._memory.keep(response_id, ground.remembered)
         now = int(call.started_at.timestamp())
-        relay = Relay(Echo(response_id, now, call.body, mint=str, now=lambda: now))
+        relay = Relay(Echo(response_id, now, {**call.body, "store": False}, mint=str, now=lambda: now))
         unpacked = Unpacked()
         usage = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
         pieces = (

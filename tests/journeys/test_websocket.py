@@ -13,7 +13,7 @@ from responses_app.models import Exchange, Item, Snapshot
 from responses_app.sockets.house import House
 from tests.conftest import Gateway
 from tests.fakes import faults, socket
-from tests.fakes.caller import text_of
+from tests.fakes.caller import text_of, turn
 from tests.fakes.factories import make_key
 from tests.fakes.upstream import FakeUpstream
 
@@ -21,6 +21,8 @@ CLI = {
     "originator": "codex_exec",
     "user_agent": "codex_exec/0.169.0 (Debian 12.0.0; x86_64) xterm-256color (codex_exec; 0.169.0)",
 }
+SESSION = "01a2063f-a656-7a81-9d23-6f5dfedef29e"
+ADD = {"type": "function", "name": "add", "parameters": {"type": "object", "properties": {}}}
 
 
 def test_a_turn_has_the_events_of_a_stream_each_in_a_message(gateway: Gateway, upstream: FakeUpstream) -> None:
@@ -300,6 +302,77 @@ def test_a_caller_who_leaves_before_an_answer_begins_ends_the_upstream_too(gatew
         caller.leave()
         assert parting.left.wait(5)
     assert gateway.exchange().ended_by == "caller"
+
+
+def windows(upstream: FakeUpstream) -> list[str | None]:
+    return [request.header("x-codex-window-id") for request in upstream.turns]
+
+
+def texts(upstream: FakeUpstream) -> list[str]:
+    """What users said in the last request that reached the backend."""
+    said = [item for item in upstream.bodies[-1]["input"] if item.get("role") == "user"]
+    return [item["content"][0]["text"] for item in said]
+
+
+def test_a_prewarm_goes_on_from_the_response_that_it_continues(gateway: Gateway, upstream: FakeUpstream) -> None:
+    root = gateway.post(turn("root"), session_id=SESSION).json
+    gateway.say("one", previous=root["id"])
+    with socket.opened(gateway) as caller:
+        warm = caller.ask("brought along", previous=root["id"], generate=False)
+        warmer = caller.ask("this too", previous=warm["id"], generate=False)
+        fork = caller.ask("two", previous=warmer["id"])
+        told = texts(upstream)
+        tip = caller.ask([], previous=fork["id"], generate=False, store=False)
+        caller.ask("three", previous=tip["id"], store=False)
+    assert told == ["root", "brought along", "this too", "two"]
+    assert texts(upstream) == [*told, "three"]
+    assert {request.header("session-id") for request in upstream.turns} == {SESSION}
+    assert windows(upstream) == [f"{SESSION}:{number}" for number in (0, 0, 1, 1)]
+    assert [row.parent and row.parent.response_id for row in Snapshot.objects.order_by("pk")][2:] == [root["id"], fork["id"]]
+    listed = gateway.get(f"/v1/responses/{fork['id']}/input_items?order=asc").json["data"]
+    assert [item["content"][0]["text"] for item in listed if item.get("role") == "user"] == told
+
+
+def test_a_prewarm_goes_on_from_a_turn_that_is_not_stored(gateway: Gateway, upstream: FakeUpstream) -> None:
+    with socket.opened(gateway) as caller:
+        root = caller.ask("root", store=False)
+        warm = caller.ask("brought along", previous=root["id"], generate=False, store=False)
+        caller.ask("one", previous=root["id"], store=False)
+        caller.ask("two", previous=warm["id"], store=False)
+    assert texts(upstream) == ["root", "brought along", "two"]
+    assert windows(upstream) == [f"{upstream.turns[0].header('session-id')}:{number}" for number in (0, 0, 1)]
+    assert Item.objects.count() == 0
+
+
+def test_a_tools_output_that_a_prewarm_brings_belongs_to_the_users_turn(gateway: Gateway, upstream: FakeUpstream) -> None:
+    upstream.turn_state = "state-1"
+    with socket.opened(gateway) as caller:
+        root = caller.ask("call add", tools=[ADD])
+        output = {"type": "function_call_output", "call_id": root["output"][-1]["call_id"], "output": "3"}
+        warm = caller.ask([output], previous=root["id"], generate=False)
+        caller.ask([], previous=warm["id"], tools=[ADD])
+    first, second = (body["client_metadata"]["turn_id"] for body in upstream.bodies)
+    assert first == second
+    assert upstream.turns[1].header("x-codex-turn-state") == "state-1"
+
+
+def test_a_prewarm_of_a_response_that_was_deleted_is_continued_no_more(gateway: Gateway, upstream: FakeUpstream) -> None:
+    root = gateway.say("root").json
+    with socket.opened(gateway) as caller:
+        warm = caller.ask([], previous=root["id"], generate=False)
+        assert gateway.send("DELETE", f"/v1/responses/{root['id']}", None, gateway.headers({})).status == 200
+        told = caller.ask("go on", previous=warm["id"])
+    assert (told["status"], told["error"]["code"]) == (400, "previous_response_not_found")
+    assert len(upstream.turns) == 1
+
+
+@pytest.mark.parametrize("store", [None, True, False])
+def test_a_prewarm_says_that_it_is_not_stored(gateway: Gateway, upstream: FakeUpstream, store: bool | None) -> None:
+    with socket.opened(gateway) as caller:
+        caller.create("Hello", generate=False, **({} if store is None else {"store": store}))
+        events = caller.turn()
+    assert [event["response"]["store"] for event in events] == [False, False]
+    assert gateway.get(f"/v1/responses/{events[-1]['response']['id']}").status == 404
 
 
 def test_a_socket_takes_no_turn_in_the_background(gateway: Gateway, upstream: FakeUpstream) -> None:
