@@ -63,6 +63,7 @@ class Call:
     :param headers: the caller's, secrets and private ones already removed.
     :param environ: the server's view of the connection, for whoever watches it.
     :param recall: what the connection itself remembers of a response that is not stored.
+    :param at_hand: those of the items so named that it remembers, by their ids.
     """
 
     request_id: str
@@ -74,6 +75,7 @@ class Call:
     environ: Mapping[str, Any] = field(default_factory=dict, repr=False)
     transport: Literal["http", "websocket"] = "http"
     recall: Callable[[str], Remembered | None] = field(default=lambda _: None, repr=False)
+    at_hand: Callable[[Collection[str]], dict[str, JSON]] = field(default=lambda _: {}, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +220,7 @@ def stand(call: Call) -> Ground:
         body = _without_references(call.body)
         if isinstance(body.get("input"), list):
             request = ResponsesRequest(call.headers, body, transport=call.transport)
-            body["input"] = new = references.resolved(call.key, request, new, None, call.started_at)
+            body["input"] = new = references.resolved(call.key, request, new, None, call.started_at, call.at_hand)
         return Ground(None, None, ResponsesRequest(call.headers, body, transport=call.transport), new)
     remembered = call.recall(previous)
     turn, stored = (previous, True) if remembered is None else (remembered.turn, remembered.stored)
@@ -244,7 +246,7 @@ def _continuing(
             permanent=True,
         ) from error
     said = ResponsesRequest(call.headers, call.body, transport=call.transport)
-    items = before + references.resolved(call.key, said, new, snapshot, call.started_at)
+    items = before + references.resolved(call.key, said, new, snapshot, call.started_at, call.at_hand)
     body = {**_without_references(call.body), "input": items}
     continued = len(before) if remembered is None else remembered.length
     request = ResponsesRequest(call.headers, body, continued if snapshot is not None else 0, call.transport)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from accounts.models import ApiKey
@@ -29,18 +29,26 @@ _MOST_BYTES = 16 * 1024 * 1024
 
 
 def resolved(
-    key: ApiKey, request: ResponsesRequest, new: Sequence[JSON], continued: Snapshot | None, now: datetime
+    key: ApiKey,
+    request: ResponsesRequest,
+    new: Sequence[JSON],
+    continued: Snapshot | None,
+    now: datetime,
+    at_hand: Callable[[Collection[str]], dict[str, JSON]],
 ) -> list[JSON]:
     """The new input with every reference replaced by its item.
 
     :param request: as it came. :param continued: the snapshot that it continues, if any.
+    :param at_hand: those of the items so named that are known without looking into the database, by their ids.
     :raises NotFound: the key has no such item there.
     """
     wanted = {item["id"] for item in new if _is_reference(item)}
     if not wanted:
         return list(new)
+    known = at_hand(wanted)
+    if wanted <= known.keys():
+        return [_item(item, known, place) for place, item in enumerate(new)]
     conversation_id = continued.conversation_id if continued is not None else _recalled(key, request, now)
-    known: dict[str, JSON] = {}
     opened = content.Opened()
     for snapshot in _searched(key, conversation_id):
         try:

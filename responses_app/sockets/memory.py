@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import replace
 
 from django.conf import settings
 
-from floway.wire.json import dumps, loads
+from floway.wire.json import JSON, dumps, loads
 from responses_app.acceptance import Remembered
 
 _MOST_RESPONSES = 8
@@ -72,6 +73,16 @@ class Memory:
             return None
         remembered, packed = self._kept[response_id]
         return replace(remembered, items=loads(packed))
+
+    def at_hand(self, ids: Collection[str]) -> dict[str, JSON]:
+        """Those of the items of these ids that are kept and stored nowhere, by their ids."""
+        found: dict[str, JSON] = {}
+        for remembered, packed in reversed(self._kept.values()):
+            if found.keys() >= set(ids):
+                break
+            own = loads(packed)[remembered.length if remembered.stored else 0 :]
+            found = {item["id"]: item for item in own if isinstance(item, dict) and item.get("id") in ids} | found
+        return found
 
     def forget(self, response_id: str) -> None:
         """It cannot be continued any more."""

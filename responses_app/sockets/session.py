@@ -227,6 +227,7 @@ class Session:
             environ=self._environ,
             transport="websocket",
             recall=self._memory.recall,
+            at_hand=self._memory.at_hand,
         )
         return self._generate(call) if asked.generate else self._remember(call)
 

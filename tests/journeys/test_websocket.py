@@ -362,7 +362,9 @@ def test_a_prewarm_of_a_response_that_was_deleted_is_continued_no_more(gateway: 
         warm = caller.ask([], previous=root["id"], generate=False)
         assert gateway.send("DELETE", f"/v1/responses/{root['id']}", None, gateway.headers({})).status == 200
         told = caller.ask("go on", previous=warm["id"])
+        again = caller.ask([{"type": "item_reference", "id": root["output"][-1]["id"]}])
     assert (told["status"], told["error"]["code"]) == (400, "previous_response_not_found")
+    assert again["status"] == 404
     assert len(upstream.turns) == 1
 
 
@@ -385,3 +387,21 @@ def test_a_socket_takes_no_turn_in_the_background(gateway: Gateway, upstream: Fa
         answer = caller.ask("x", background=False)
         assert (answer["status"], answer["background"]) == ("completed", False)
     assert len(upstream.turns) == 1
+
+
+@pytest.mark.parametrize("continues", [True, False])
+def test_an_item_of_a_turn_that_is_not_stored_is_known_on_its_own_socket(
+    gateway: Gateway, upstream: FakeUpstream, continues: bool
+) -> None:
+    with socket.opened(gateway) as caller:
+        first = caller.ask("Hello", store=False)
+        previous = first["id"] if continues else None
+        reference = {"type": "item_reference", "id": first["output"][-1]["id"]}
+        asked = [{"type": "message", "role": "user", "content": "What was that?"}, reference]
+        assert caller.ask(asked, previous=previous, store=False)["status"] == "completed"
+        assert upstream.bodies[-1]["input"][-1]["content"][0]["text"] == text_of(first)
+        told = caller.ask([{"type": "item_reference", "id": "msg_unknown"}], previous=previous, store=False)
+        assert (told["status"], told["error"]["param"]) == (404, "input[0].id")
+        with socket.opened(gateway) as another:
+            assert another.ask([reference])["status"] == 404
+    assert Item.objects.count() == 0
