@@ -12,7 +12,7 @@ from floway.sealing import lookup_hash, seal_content, unseal_contents
 from floway.sql import Row, Tells
 from floway.wire.json import JSON, dumps, dumps_canonical
 from responses_app.models import Snapshot
-from responses_app.statements import segments
+from responses_app.statements import segments, snapshots
 from responses_app.statements.segments import Sealed
 
 PURPOSE = "item"
@@ -117,16 +117,37 @@ class Prefix(Place):
     rest: Sequence[bytes] = field(repr=False)
 
 
-def longest_prefix(conversation_id: int, items: Sequence[JSON], *, stored: bool) -> Prefix:
-    """The furthest place of the conversation that `items` begin with; its origin where they share nothing."""
+def marks(conversation_id: int, items: Sequence[JSON], *, stored: bool) -> list[bytes]:
+    """The chain after each of `items`, where they are a whole history."""
+    return chain_on(origin(conversation_id, stored=stored).chain, items)
+
+
+def longest_prefix(
+    conversation_id: int, items: Sequence[JSON], *, stored: bool, chain: Sequence[bytes] | None = None
+) -> Prefix:
+    """The furthest place of the conversation that `items` begin with; its origin where they share nothing.
+
+    :param chain: their marks, where they are known already.
+    """
     start = origin(conversation_id, stored=stored)
-    chain = chain_on(start.chain, items)
+    if chain is None:
+        chain = chain_on(start.chain, items)
     for end in range(len(chain), 0, -_PROBED_AT_ONCE):
         found = segments.furthest(conversation_id, chain[max(0, end - _PROBED_AT_ONCE) : end])
         if found is not None:
             segment_id, position, mark = found
             return Prefix(segment_id, position + 1, mark, chain[position + 1 :])
     return Prefix(None, 0, start.chain, chain)
+
+
+def note_of_turn(conversation_id: int, chain: Sequence[bytes], began_at: int) -> JSON | None:
+    """What the provider noted on the turn that a history ends in the midst of; None where the turn is not known.
+
+    :param chain: the history's marks. :param began_at: the place of the item that began the turn.
+    """
+    probed = dict.fromkeys([chain[began_at], *chain[began_at:][-_PROBED_AT_ONCE:]])
+    snapshot = snapshots.of_turn(conversation_id, list(probed), began_at)
+    return None if snapshot is None else snapshot.metadata_json or None
 
 
 @dataclass(frozen=True, slots=True)

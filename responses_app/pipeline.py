@@ -38,7 +38,7 @@ from responses_app.claims import Claim, LostRace
 from responses_app.clock import Clock
 from responses_app.dispatching import Dispatcher, error_of
 from responses_app.models import Exchange
-from responses_app.preparing import Preparation, refused, seeded
+from responses_app.preparing import Identified, Preparation, refused, seeded
 from responses_app.provenance import issuers_of
 from responses_app.settling import Outcome
 from responses_app.streaming import EndedBy, Ending, Limits, Stream
@@ -85,6 +85,7 @@ class Turn:
         self._began = clock.monotonic()
         self._deadline = self._began + seconds
         self._claim: Claim | None = None
+        self._marks: list[bytes] | None = None
         self._answered_at: datetime | None = None
         self._kept = False
         self.official_headers: tuple[HeaderLine, ...] = ()
@@ -132,7 +133,9 @@ class Turn:
             except LostRace:
                 confirm(ground)
                 continue
-            self._preparation = Preparation(self.provider, call, ground, self._claim, identity, self._seed)
+            recalled = known.recalled and self._claim.conversation is found
+            identified = Identified(identity, recalled, self._resumed(identity, self._claim))
+            self._preparation = Preparation(self.provider, call, ground, self._claim, identified, self._seed)
             return candidates
         raise Unavailable("Too many requests begin this conversation at once.", retry_after=1)
 
@@ -143,6 +146,13 @@ class Turn:
             )
         except ProviderRefused as refusal:
             raise refused(refusal) from refusal
+
+    def _resumed(self, identity: IdentityClaim, claim: Claim) -> JSON | None:
+        """The provider's note on the turn that it asked for, where it is known."""
+        if identity.resumed_at is None or claim.is_first:
+            return None
+        self._marks = content.marks(claim.conversation.pk, self._ground.items, stored=self.store)
+        return content.note_of_turn(claim.conversation.pk, self._marks, identity.resumed_at)
 
     def _dispatch(self, candidates: Candidates) -> None:
         dispatcher = Dispatcher(
@@ -363,6 +373,7 @@ class Turn:
             stored=self.store,
             note=note,
             joined=self._ground.joined,
+            marks=self._marks,
             answer=self._answer(terminal) if self.store else None,
             learnt=self._learnt,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from floway.providers.contract import (
     Account,
@@ -36,6 +37,19 @@ def seeded(seed: bytes, label: str) -> Entropy:
     return draw
 
 
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """Who a turn is.
+
+    :param recalled: its conversation was found by its recall key. :param resumed: the provider's note on the turn that it asked
+        for.
+    """
+
+    claim: IdentityClaim
+    recalled: bool
+    resumed: JSON | None
+
+
 class Preparation:
     """Prepares a claimed turn, for one login after the other.
 
@@ -44,7 +58,7 @@ class Preparation:
     """
 
     def __init__(
-        self, provider: ResponsesProvider, call: Call, ground: Ground, claim: Claim, identity: IdentityClaim, seed: bytes
+        self, provider: ResponsesProvider, call: Call, ground: Ground, claim: Claim, identity: Identified, seed: bytes
     ) -> None:
         self.carry: JSON = None
         self.dropped: list[str] = []
@@ -54,7 +68,7 @@ class Preparation:
         self._ground = ground
         self._inbound = ground.inbound
         self._claim = claim
-        self._identity = identity
+        self._identified = identity
         self._seed = seed
 
     @property
@@ -80,11 +94,12 @@ class Preparation:
             action=self._call.action,
             inbound=self._inbound,
             account=account,
-            claim=self._identity,
+            claim=self._identified.claim,
             note=conversation.note,
             continued=self._ground.note,
-            latest=conversation.latest_note,
+            latest=None if self._identified.recalled else conversation.latest_note,
             generation=self._claim.generation,
+            resumed=self._identified.resumed,
             keepsakes=() if self._claim.is_first else keepsakes.kept(conversation.pk, account.credential_id),
         )
         try:

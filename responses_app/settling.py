@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from django.db import Error, OperationalError, connection, transaction
@@ -73,6 +73,7 @@ class Outcome:
     :param stored: False where the caller asked that no content be kept.
     :param joined: the named conversation that the turn is part of.
     :param answer: the sealed answer, for the snapshot that is stored.
+    :param marks: those of `items` in the turn's conversation, where they are known already.
     """
 
     terminal: Terminal
@@ -83,6 +84,7 @@ class Outcome:
     note: SnapshotNote | None
     answer: bytes | None = None
     joined: Joined | None = None
+    marks: Sequence[bytes] | None = field(default=None, repr=False)
     learnt: Learnt | None = None
 
 
@@ -162,7 +164,7 @@ def _known(claim: Claim, outcome: Outcome) -> content.Place:
         return content.place_of(parent)
     if claim.is_first:
         return content.origin(conversation.pk, stored=outcome.stored)
-    return content.longest_prefix(conversation.pk, outcome.items, stored=outcome.stored)
+    return content.longest_prefix(conversation.pk, outcome.items, stored=outcome.stored, chain=outcome.marks)
 
 
 def _same_ground(parent: Snapshot, conversation: Conversation, outcome: Outcome) -> bool:

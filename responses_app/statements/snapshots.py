@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -38,6 +39,42 @@ def find(api_key_id: int, response_id: str, *, stored: bool = True) -> Snapshot 
     found = snapshots.instance(rows[0])
     sql.relate(found, conversation=sql.shape(Conversation).instance(rows[0], snapshots.width))
     return found
+
+
+_OF_TURN = """
+WITH reached AS (
+    SELECT e.segment_id, e.position FROM responses_app_segmententry e JOIN responses_app_segment g ON g.id = e.segment_id
+    WHERE g.conversation_id = %s AND e.chain IN {marks} ORDER BY e.position DESC, e.segment_id DESC LIMIT 1
+), beside AS (
+    SELECT f.id FROM reached r JOIN responses_app_segment f ON f.parent_id = r.segment_id AND f.parent_length = r.position + 1
+    ORDER BY f.id DESC LIMIT 8
+), runs AS (
+    SELECT segment_id AS id FROM reached UNION ALL SELECT id FROM beside
+), known AS (
+    SELECT s.id, s.length, r.position, CASE
+        WHEN s.length = r.position + 1 THEN 0
+        WHEN x.input_items <= r.position + 1 THEN 1
+        ELSE 2 END AS remoteness
+    FROM reached r CROSS JOIN runs JOIN responses_app_snapshot s ON s.segment_id = runs.id AND s.length > r.position
+    LEFT JOIN responses_app_exchange x ON x.id = s.exchange_id
+)
+SELECT {columns} FROM known k JOIN responses_app_snapshot s ON s.id = k.id
+WHERE k.remoteness < 2 OR k.position > %s
+ORDER BY k.remoteness, CASE WHEN k.remoteness = 2 THEN k.length END, k.id DESC LIMIT 1
+"""
+
+
+def of_turn(conversation_id: int, marks: Sequence[bytes], began_at: int) -> Snapshot | None:
+    """Of the turn that began with the item at this position: the snapshot that a history shares most with.
+
+    It ends where the history stops being known. Else the history left it inside its answer, for callers shorten what they send
+    again: the newest whose whole input the history begins with. Else inside its input, behind the item that began the turn.
+
+    :param marks: the history's, from that position on.
+    """
+    statement = _OF_TURN.format(marks=sql.places(len(marks)), columns=_routing().columns("s"))
+    rows = sql.fetch(statement, [conversation_id, *marks, began_at])
+    return _routing().instance(rows[0]) if rows else None
 
 
 def add(**values: Any) -> None:

@@ -261,6 +261,32 @@ def test_a_resent_history_goes_on_with_the_latest_turn_when_only_the_model_and_t
     assert send(make_body(input=items), latest=TURN_NOTE).sources["turn"] == source
 
 
+def test_the_turn_whose_history_is_sent_again_is_asked_for_and_goes_before_the_latest() -> None:
+    items = [user(), CALL, OUTPUT, {"role": "assistant", "content": "4"}, user(), CALL, OUTPUT, {"type": "compaction_trigger"}]
+    sent = send(make_body(input=items), resumed={**TURN_NOTE, "turn_id": "turn-repeated"}, latest=TURN_NOTE)
+    assert sent.claim.resumed_at == 4
+    assert (sent.client_metadata["turn_id"], sent.sources["turn"]) == ("turn-repeated", "history sent again")
+    assert sent.metadata["turn_started_at_unix_ms"] == TURN_NOTE["turn_started_at_unix_ms"]
+
+
+@pytest.mark.parametrize(
+    ("items", "known"),
+    [
+        ([user()], {}),
+        ([CALL, OUTPUT], {}),
+        ([user(), CALL, OUTPUT, {"role": "developer", "content": "x"}], {}),
+        ([user(), CALL, OUTPUT], {"continued": TURN_NOTE, "continued_items": 2}),
+    ],
+)
+def test_no_turn_is_asked_for_where_none_is_sent_again_or_it_is_continued(items: list[Any], known: dict[str, Any]) -> None:
+    assert send(make_body(input=items), **known).claim.resumed_at is None
+
+
+def test_no_turn_is_asked_for_where_the_caller_names_it() -> None:
+    sent = send(make_body(input=[user(), CALL, OUTPUT], client_metadata={"turn_id": A}))
+    assert sent.claim.resumed_at is None
+
+
 def test_a_turn_that_the_caller_names_is_the_callers() -> None:
     body = make_body(input=[user(), OUTPUT], client_metadata={"turn_id": A, "root_turn_id": B, "parent_turn_id": C})
     sent = send(body, continued=TURN_NOTE, continued_items=1)

@@ -121,6 +121,7 @@ class CodexProvider:
         memory = request.Memory(
             conversation=state.read_conversation(context.note),
             continued=state.read_turn(context.continued),
+            resumed=state.read_turn(context.resumed),
             latest=state.read_turn(context.latest),
         )
         try:

@@ -79,6 +79,8 @@ class IdentityClaim:
     :param identity: every id resolved so far, with its source.
     :param recall_key: set where an id was minted for want of any other: a key made of the request's content. If the gateway
         remembers a conversation under it, it asks `identify` again with that conversation's note as `recalled`.
+    :param resumed_at: set where the request sends again the history of a turn that is under way, and does not say which: the
+        position in `input` of the item that began the turn. The gateway looks for it among the conversation's settled turns.
     """
 
     scope: tuple[ScopeStep, ...]
@@ -86,6 +88,7 @@ class IdentityClaim:
     window: Numbered | Opaque | None
     identity: tuple[ResolvedId, ...]
     recall_key: str | None = None
+    resumed_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,9 @@ class RequestContext:
     :param claim: what `identify` said.
     :param note: what this provider noted on the conversation (a stored note wins over the claim's).
     :param continued: its note on the snapshot continued, or None.
-    :param latest: its note on the conversation's latest settled turn, or None.
+    :param resumed: its note on the turn that the claim's `resumed_at` asked for, or None: not asked, or not known.
+    :param latest: its note on the conversation's latest settled turn, or None. None too where the conversation was recalled by
+        its key: others that share it may have spoken since.
     :param generation: the context window of the conversation that this turn runs in; allocated by the gateway.
     :param keepsakes: what earlier answers of this conversation under this account left, the newest first.
     """
@@ -124,6 +129,7 @@ class RequestContext:
     latest: JSON | None
     generation: int
     keepsakes: tuple[Keepsake, ...] = ()
+    resumed: JSON | None = None
 
 
 @dataclass(frozen=True, slots=True)

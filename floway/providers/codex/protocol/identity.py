@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from floway.providers.codex.protocol import constants as names
-from floway.providers.codex.protocol import windows
+from floway.providers.codex.protocol import items, turns, windows
 from floway.providers.codex.protocol.content_key import content_key
 from floway.providers.codex.protocol.ids import uuid7
 from floway.providers.codex.protocol.memory import ConversationNote, TurnNote
@@ -121,14 +121,17 @@ def claim(
     of_its_notes = [(note.thread_id, source) for note, source in remembered if note.session_id == session.value]
     thread = resolve(THREAD, surfaces, session.value, "= session", of_its_notes)
     window = find(WINDOW, surfaces)
-    for rule in (CLIENT_REQUEST, INSTALLATION, TURN, ROOT_TURN):  # refused now or never: nothing is claimed yet
+    turn = find(TURN, surfaces)
+    for rule in (CLIENT_REQUEST, INSTALLATION, ROOT_TURN):  # refused now or never: nothing is claimed yet
         find(rule, surfaces)
+    asks = turn is None and continued is None
     return IdentityClaim(
         scope=(ScopeStep(SESSION.name, session.value), ScopeStep(THREAD.name, thread.value)),
         note={"session_id": session.value, "thread_id": thread.value},
         window=windows.read(window.value, thread.value) if window else None,
         identity=(session, thread) if window is None else (session, thread, window),
         recall_key=content_key(body) if session.source == MINTED else None,
+        resumed_at=turns.resumed_at(items.listed(body.get("input"))) if asks else None,
     )
 
 

@@ -23,10 +23,11 @@ _LITE = {Surface.HEADER: (names.LITE,), Surface.CLIENT_METADATA: (names.FRAME_LI
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What this provider noted earlier, read back: on the conversation, on the snapshot continued, on the latest turn."""
+    """What this provider noted earlier, read back: on the conversation, and on the turns that this one may go on with."""
 
     conversation: ConversationNote
     continued: TurnNote | None
+    resumed: TurnNote | None
     latest: TurnNote | None
 
 
@@ -57,7 +58,7 @@ def compose(context: RequestContext, memory: Memory, gateway: Speaker, routing: 
         said,
         context.claim,
         note=memory.conversation,
-        turn=turns.inherited(sent, inbound.continued_items, memory.continued, memory.latest),
+        turn=turns.inherited(sent, inbound.continued_items, memory.continued, memory.resumed, memory.latest),
         number=context.generation,
         device_id=context.account.device_id,
         official=speaker.official,

@@ -12,27 +12,35 @@ _CALLERS_OWN = frozenset({ADDITIONAL_TOOLS, "agent_message"})
 
 
 def inherited(
-    items: Sequence[JSON], continued_items: int, continued: TurnNote | None, latest: TurnNote | None
+    items: Sequence[JSON], continued_items: int, continued: TurnNote | None, resumed: TurnNote | None, latest: TurnNote | None
 ) -> tuple[TurnNote, str] | None:
     """The earlier turn that this request goes on with and how it is known, or None where a new turn begins.
 
     :param items: the whole input. :param continued_items: how many of them came from the snapshot continued.
-    :param continued: of the snapshot continued. :param latest: of the conversation's latest settled turn.
+    :param continued: of the snapshot continued. :param resumed: of the turn whose history is sent again, where it is known.
+    :param latest: of the conversation's latest settled turn.
     """
     if continued is not None:
         new = _without_trigger(items[continued_items:])
         return (continued, "snapshot") if new and all(map(_is_tool_output, new)) else None
-    if latest is not None and _is_resent_follow_up(_without_trigger(items)):
-        return latest, "latest turn"
+    turn, source = (resumed, "history sent again") if resumed is not None else (latest, "latest turn")
+    return None if turn is None or resumed_at(items) is None else (turn, source)
+
+
+def resumed_at(items: Sequence[JSON]) -> int | None:
+    """The place of the user message whose turn a whole history ends in the midst of; None where it ends otherwise.
+
+    It does where tool outputs end it, and nobody but the model and its tools spoke since the last user message.
+    """
+    sent = _without_trigger(items)
+    if not sent or not _is_tool_output(sent[-1]):
+        return None
+    for place in range(len(sent) - 1, -1, -1):
+        if _is_user_message(sent[place]):
+            return place
+        if not _is_models_or_tools(sent[place]):
+            return None
     return None
-
-
-def _is_resent_follow_up(items: Sequence[JSON]) -> bool:
-    """Does a whole history end in tool outputs, with nobody but the model speaking since the last user message?"""
-    last_user = max((index for index, item in enumerate(items) if _is_user_message(item)), default=None)
-    if last_user is None or not _is_tool_output(items[-1]):
-        return False
-    return all(map(_is_models_or_tools, items[last_user + 1 :]))
 
 
 def _without_trigger(items: Sequence[JSON]) -> Sequence[JSON]:
